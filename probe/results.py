@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from ssl_behavior.embedding import Encoder
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import in_temporary_folder
+from ssl_behavior.plots import annotator_matrix, calibration, confusion, few_label_curve
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.store import Store, open_store
-from ssl_behavior.terminal import Progress, listed, make_console, progress_if
+from ssl_behavior.terminal import Progress, listed, make_console, progress_if, quoted
 
 __all__ = ["ProbeResults", "probe", "run_folder"]
 
@@ -26,6 +27,15 @@ _NAMED = ("runs", "store", "task", "out", "split", "seeds", "references")
 """Fields of the configuration that are arguments of their own."""
 _SCORES = ("ap", "f1", "f1_balanced", "precision", "recall")
 _HEADLINES = {"ap": "macro AP", "f1": "macro F1", "f1_balanced": "macro F1 balanced"}
+
+
+PLOTS: dict[str, Callable[..., Any]] = {
+    "few_label_curve": few_label_curve,
+    "confusion": confusion,
+    "calibration": calibration,
+    "annotator_matrix": annotator_matrix,
+}
+"""Plots of a probe's results."""
 
 
 class ProbeResults(Described):
@@ -58,6 +68,32 @@ class ProbeResults(Described):
             for behavior, scores in row["classes"].items()
         ]
         return data_frame({name: [record[name] for record in records] for name in records[0]})
+
+    def plot(self, kind: str | None = None, **options: Any) -> Any:
+        """Draw the results, see the function of the same name in `ssl_behavior.plots`.
+
+        Parameters
+        ----------
+        kind : "few_label_curve", "confusion", "calibration" or "annotator_matrix"; None = the first that the results
+            hold: scores for several shares of the labels, agreement of annotators, a confusion matrix, calibration.
+        options : further arguments of that function, such as `representation` and `ax`.
+
+        Raises
+        ------
+        InputError
+            If the results do not hold what `kind` draws, or matplotlib is not installed.
+        """
+        if kind is not None and kind not in PLOTS:
+            raise InputError(f"`kind` must be one of {quoted(list(PLOTS))}, got {kind!r}")
+        return PLOTS[kind or self._first_kind()](self, **options)
+
+    def _first_kind(self) -> str:
+        rows = self.results["rows"]
+        if len({row["percent"] for row in rows}) > 1:
+            return "few_label_curve"
+        if self.results.get("annotators"):
+            return "annotator_matrix"
+        return "confusion" if self.results["task"]["kind"] == "multinomial" else "calibration"
 
     def _headline(self) -> str:
         task, seeds = self.results["task"], self.results["seeds"]

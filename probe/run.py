@@ -13,6 +13,7 @@ from rich.text import Text
 
 from probe.annotators import describe_annotators, find_annotators, run_annotator_experiments, write_annotators
 from probe.annotators.annotator_probe import AnnotatorProbe
+from probe.annotators.comparison import AnnotatorMatrix
 from probe.command import ProbeConfig
 from probe.experiment import Experiment, Predictions, split_parts
 from probe.folds import describe_held_out
@@ -95,7 +96,12 @@ def run_probe(
     results, notes = _results(session, trained, rows), _notes(session, rows)
     if isinstance(store, PairStore):
         results, notes = _with_mabe25_score(plan, first, results, notes)
-    _write(config.out, plan, trained, first, results, rows, notes, session.annotators)
+    matrices = list[AnnotatorMatrix]()
+    if session.annotators:
+        scored = plan.rows("evaluate")
+        matrices = describe_annotators(session.annotators, trained.array(0), store, task, scored)
+        results["annotators"] = [matrix.to_dict() for matrix in matrices]
+    _write(config.out, plan, trained, first, results, rows, notes, session.annotators, matrices)
     console.print(rich_table(rows, plan.title))
     for note in notes:
         console.print(Text(wording(note), style="dim"))
@@ -499,6 +505,7 @@ def _write(
     rows: Sequence[ResultRow],
     notes: Sequence[str],
     annotators: Sequence[AnnotatorProbe],
+    matrices: Sequence[AnnotatorMatrix],
 ) -> None:
     """Write all files, `results.json` last: if it exists, the others do too."""
     (out / "results.json").unlink(missing_ok=True)
@@ -512,8 +519,7 @@ def _write(
     if annotators:
         # Annotators may differ in their smoothing windows, so the head is saved without windows.
         save_annotators(out, annotators[0], plan.task, trained.checkpoints[0], results["without"])
-        scored = plan.rows("evaluate")
-        write_annotators(out, describe_annotators(annotators, trained.array(0), plan.store, plan.task, scored))
+        write_annotators(out, matrices)
     for name, text in (
         ("results.md", markdown_text(rows, plan.title, notes)),
         ("results.csv", csv_text(rows)),

@@ -3,6 +3,8 @@
 Scores pool the frames of all evaluated recordings per class. Macro averages are means over the foreground classes and,
 for a task of several parts (annotators, behaviors), over the parts, per seed. Mean and population standard deviation
 are over the seeds (Sun et al. 2021, arXiv:2104.02710, and the code behind its tables).
+
+Confusion matrices and calibration bins count the frames of all seeds together, so that each frame counts once a seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +17,15 @@ from probe.experiment import BALANCED, DECISION, FITS, PLAIN, Experiment, Predic
 from probe.representations import all_frames
 from probe.tasks import MacroAverage, targets
 from ssl_behavior.metrics import (
+    CalibrationBins,
     ClassScores,
     Interval,
     Summary,
     bootstrap_ap,
     bootstrap_f1,
+    calibration_bins,
     class_scores,
+    confusion_counts,
     interval,
     macro,
     resample_counts,
@@ -89,6 +94,9 @@ class ResultRow:
     undefined : classes without an average precision in some seed; macro averages leave them out.
     settings, windows, weights : chosen settings per seed, by fit and class; for several parts see `parts`.
     facts : facts about the training per seed.
+    confusion : frames of each annotated class (row) predicted as each class (column) in the plain fit, in the order of
+        `classes`; None = classes that do not exclude each other.
+    calibration : class -> its probabilities in the plain fit, in bins; without classes that were never learned.
     parts : part of the task -> its row; empty for a task of one part.
     """
 
@@ -107,6 +115,8 @@ class ResultRow:
     windows: tuple[Mapping[str, tuple[float, ...]], ...]
     weights: tuple[tuple[float, ...], ...]
     facts: tuple[Mapping[str, Any], ...]
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    calibration: Mapping[str, CalibrationBins] = field(default_factory=dict)
     parts: Mapping[str, "ResultRow"] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,13 +133,21 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class _SeedScores:
-    """Scores of one seed: per class, and [resample, class] for every bootstrap resample."""
+    """Scores of one seed: per class, and [resample, class] for every bootstrap resample.
+
+    Parameters
+    ----------
+    confusion : see `confusion_counts`; None where classes do not exclude each other.
+    bins : float64 [class, 3, bin], see `calibration_bins`; 0 for a class that could not be learned.
+    """
 
     plain: list[ClassScores]
     balanced: list[ClassScores]
     ap: np.ndarray
     f1: np.ndarray
     f1_balanced: np.ndarray
+    confusion: np.ndarray | None
+    bins: np.ndarray
 
 
 def score_row(
@@ -184,7 +202,28 @@ def score_row(
         windows=tuple(predictions.windows if postprocessed else {} for predictions in seed_predictions),
         weights=tuple(predictions.weights if postprocessed else () for predictions in seed_predictions),
         facts=tuple(predictions.facts for predictions in seed_predictions),
+        confusion=_confusion([seed.confusion for seed in seeds]),
+        calibration=_calibration(names, np.sum([seed.bins for seed in seeds], axis=0)),
     )
+
+
+def _confusion(counts: Sequence[np.ndarray | None]) -> tuple[tuple[int, ...], ...] | None:
+    """Sum of confusion matrices; None if there is none of any."""
+    known = [one for one in counts if one is not None]
+    return tuple(map(tuple, np.sum(known, axis=0).tolist())) if known and len(known) == len(counts) else None
+
+
+def _calibration(names: Sequence[str], sums: np.ndarray) -> dict[str, CalibrationBins]:
+    """Bins of every class with any frame, from float64 [class, 3, bin], see `calibration_bins`."""
+    return {
+        name: CalibrationBins(
+            frames=tuple(frames.astype(int).tolist()),
+            positive=tuple(positive.astype(int).tolist()),
+            probability=tuple(total / count if count else None for total, count in zip(sum_, frames, strict=True)),
+        )
+        for name, (frames, positive, sum_) in zip(names, sums, strict=True)
+        if frames.any()
+    }
 
 
 def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
@@ -223,8 +262,26 @@ def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
         windows=(),
         weights=(),
         facts=(),
+        confusion=_confusion_of_parts(rows),
+        calibration={name: _joined_bins([row.calibration[name] for row in rows if name in row.calibration])
+                     for name in names if any(name in row.calibration for row in rows)},
         parts=dict(parts),
-    )
+    )  # fmt: skip
+
+
+def _confusion_of_parts(rows: Sequence[ResultRow]) -> tuple[tuple[int, ...], ...] | None:
+    """Sum over parts with the same classes; None for other parts."""
+    if len({tuple(row.classes) for row in rows}) > 1:
+        return None
+    return _confusion([None if row.confusion is None else np.array(row.confusion) for row in rows])
+
+
+def _joined_bins(parts: Sequence[CalibrationBins]) -> CalibrationBins:
+    """Bins of the frames of several parts."""
+    frames, positive = (np.sum([getattr(one, name) for one in parts], axis=0) for name in ("frames", "positive"))
+    totals = [[(p or 0.0) * n for p, n in zip(one.probability, one.frames, strict=True)] for one in parts]
+    (joined,) = _calibration([""], np.stack([frames, positive, np.sum(totals, axis=0)])[None]).values()
+    return joined
 
 
 def _named(part: str, name: str, row: ResultRow) -> str:
@@ -293,8 +350,28 @@ def _score_seed(
             if fit == PLAIN:
                 ap.append(bootstrap_ap(positive, score, of, counts) if learned else undefined)
     return _SeedScores(
-        scores[PLAIN], scores[BALANCED], np.stack(ap, 1), np.stack(f1[PLAIN], 1), np.stack(f1[BALANCED], 1)
+        plain=scores[PLAIN],
+        balanced=scores[BALANCED],
+        ap=np.stack(ap, 1),
+        f1=np.stack(f1[PLAIN], 1),
+        f1_balanced=np.stack(f1[BALANCED], 1),
+        confusion=_seed_confusion(target, predicted[PLAIN], probability[PLAIN], experiment.task.kind),
+        bins=np.stack([_seed_bins(target[:, n], probability[PLAIN][:, n]) for n in range(experiment.num_classes)]),
     )
+
+
+def _seed_confusion(target: np.ndarray, predicted: np.ndarray, probability: np.ndarray, kind: str) -> np.ndarray | None:
+    """Confusion matrix over annotated frames; None where classes do not exclude each other, 0 without predictions."""
+    if kind != "multinomial":
+        return None
+    known = (target != NOT_ANNOTATED).all(axis=1) & np.isfinite(probability).any(axis=1)
+    return confusion_counts(target[known] == 1, predicted[known])
+
+
+def _seed_bins(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """`calibration_bins` of one class over annotated frames."""
+    known = (target != NOT_ANNOTATED) & np.isfinite(probability)
+    return calibration_bins(target[known] == 1, probability[known])
 
 
 def _scores_of(seed: _SeedScores, index: int) -> dict[str, float | None]:

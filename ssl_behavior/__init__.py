@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl_behavior.plots as plots
     from pretrain.estimator import PoseEmbedder, pretrain
     from probe.annotate import Annotations, annotate
     from probe.results import ProbeResults, probe
@@ -48,6 +49,7 @@ __all__ = [
     "load",
     "load_skeleton",
     "neighbors",
+    "plots",
     "pretrain",
     "probe",
     "read",
@@ -96,6 +98,8 @@ def __getattr__(name: str) -> Any:
         from probe import annotate
 
         return getattr(annotate, name)
+    if name == "plots":
+        return importlib.import_module(f"{__name__}.plots")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -7,7 +7,6 @@ through the encoder in chunks that give the numbers of one pass. Python interfac
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_errors_explained
 from ssl_behavior.hub import downloaded, upload
 from ssl_behavior.individuals import advise_individuals
-from ssl_behavior.methods import Method, group_slices, method_name
+from ssl_behavior.methods import Method, group_slices, kept_groups, method_name
 from ssl_behavior.model_card import model_card
 from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.reprs import Described, described_columns
@@ -139,42 +138,6 @@ def check_gives(method: Method, unit: Unit) -> None:
     """
     if unit not in method.units:
         raise InputError(f"`unit` {unit!r}: this encoder describes {listed(method.units)} only; {_OTHER_UNITS}")
-
-
-def kept_groups(
-    groups: Mapping[str, int], without: Sequence[str] = (), only: Sequence[str] = (), more: Sequence[str] = ()
-) -> dict[str, int]:
-    """Channel groups (name -> number of columns) that a name or glob of `only` matches (all if there is none), less
-    those that one of `without` matches.
-
-    >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, ["features_*", "time"])
-    {'latent': 128}
-    >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, only=["features_*"])
-    {'features_30_frames': 250}
-
-    Parameters
-    ----------
-    more : groups that `only` can add, for the error.
-
-    Raises
-    ------
-    InputError
-        If a pattern matches no group, or nothing is left.
-    """
-    for argument, patterns in (("without", without), ("only", only)):
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in groups):
-                known = f"it has {list(groups)}" + (f", and `only` adds any of {list(more)}" if more else "")
-                raise InputError(f"`{argument}`: the embedding has no columns {pattern!r}; {known}")
-    kept = {
-        name: width
-        for name, width in groups.items()
-        if (not only or any(fnmatchcase(name, pattern) for pattern in only))
-        and not any(fnmatchcase(name, pattern) for pattern in without)
-    }
-    if not kept:
-        raise InputError(f"`without` {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
-    return kept
 
 
 def with_kept_groups(

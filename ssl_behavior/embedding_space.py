@@ -11,13 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.embedding import kept_groups
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json
-from ssl_behavior.methods import group_slices
+from ssl_behavior.methods import behavior_groups, group_slices
 from ssl_behavior.numerics import Standardizer, principal_components
-from ssl_behavior.seeds import numpy_generator
 
 __all__ = ["Space", "SpaceConfig", "sample_frames"]
 
@@ -33,8 +31,7 @@ class SpaceConfig:
 
     Parameters
     ----------
-    only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": the time of
-        a frame in its recording is no similarity of behavior.
+    only, without : column groups, names or globs, see `behavior_groups`. With neither, all but "time".
     most_dims : maximal number of columns; more are projected on as many principal components. 0 = no PCA.
     unit : points have length 1, so that nearness is the cosine.
 
@@ -55,17 +52,7 @@ class SpaceConfig:
 
     def kept(self, groups: Mapping[str, int]) -> dict[str, int]:
         """Selected column groups, name -> number of columns."""
-        unnamed = not self.only and not self.without and "time" in groups and len(groups) > 1
-        return kept_groups(groups, ("time",) if unnamed else self.without, self.only)
-
-
-def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndarray:
-    """Sorted array rows, int64: all frames of `rows`, or a random `most` of them."""
-    frames = np.concatenate([np.arange(row.offset, row.offset + row.frames) for row in rows])
-    if len(frames) <= most:
-        return frames
-    drawn = numpy_generator(seed, "sample of frames").choice(len(frames), most, replace=False, shuffle=False)
-    return frames[np.sort(drawn)]
+        return behavior_groups(groups, self.without, self.only)
 
 
 @dataclass(frozen=True, eq=False)

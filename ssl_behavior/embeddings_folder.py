@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ssl_behavior.arguments import opened
+from ssl_behavior.arguments import opened, several, whole_number
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
     atomic_folder,
@@ -27,16 +27,19 @@ from ssl_behavior.files import (
     read_json,
     write_json,
 )
-from ssl_behavior.methods import Method
+from ssl_behavior.labeled_arrays import data_array
+from ssl_behavior.methods import Method, behavior_groups, group_slices
+from ssl_behavior.plots import embedding_map
 from ssl_behavior.recording import FrameTimes
 from ssl_behavior.reprs import Described, described_columns
+from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
 from ssl_behavior.terminal import counted, listed, quoted
 from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "bout_columns", "check_dtype", "count_rows", "open_embeddings",
-    "recording_numbers", "select_rows", "store_embeddings",
+    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "array_of_rows", "bout_columns", "check_dtype", "count_rows",
+    "open_embeddings", "recording_numbers", "rows_of_recording", "sample_frames", "select_rows", "store_embeddings",
 ]  # fmt: skip
 
 
@@ -173,6 +176,77 @@ class Embeddings(Described):
             raise InputError(f"{self.path}: recording {id!r} has a row for each {self.unit}: name one of {quoted(own)}")
         raise InputError(f"{self.path} has no recording {id!r}")
 
+    def to_xarray(self, recording: str) -> Any:
+        """Embeddings of a recording as an xarray.DataArray (time, channel), float32.
+
+        `time` is in seconds; `group` is the column group of each channel. Of a recording with rows for its animals or
+        pairs, the first dimension is `animal` or `pair`, with coordinates `agent` and `target`.
+
+        Parameters
+        ----------
+        recording : id of a recording, or of one row of it.
+
+        Raises
+        ------
+        InputError
+            If there is no such recording, or xarray is not installed.
+        """
+        rows = rows_of_recording(self.rows, recording, str(self.path))
+        channels = {
+            "channel": np.arange(self.dim),
+            "group": ("channel", np.repeat([*self.groups], [*self.groups.values()])),
+        }
+        values = [self.array[row.slice].astype(np.float32) for row in rows]
+        return array_of_rows(rows, values, ("channel",), channels, "embedding", {"checkpoint": self.checkpoint})
+
+    def plot(
+        self,
+        labels: Any = None,
+        values: Any = None,
+        *,
+        recordings: str | Sequence[str] = (),
+        only: str | Sequence[str] = (),
+        without: str | Sequence[str] = (),
+        most: int = 5000,
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """Draw a map of the frames, see `ssl_behavior.plots.embedding_map`.
+
+        Parameters
+        ----------
+        labels : a `Clustering` of these embeddings, or whole numbers or names [frames] of all frames; None = none.
+        values : float [frames] of all frames, for a color scale.
+        recordings : draw frames of these recordings alone (ids or globs); empty = all.
+        only, without : column groups, names or globs; with neither, all but "time".
+        most : number of frames, a random sample.
+        options : further arguments of `embedding_map`: names, background, colors, map, legend, title, ax.
+
+        Raises
+        ------
+        InputError
+            If an argument does not fit, or matplotlib is not installed.
+        """
+        rows = self.select(several(recordings, "recordings")) if recordings else self.rows
+        kept = behavior_groups(self.groups, several(without, "without"), several(only, "only"))
+        sample = sample_frames(rows, whole_number(most, "most", 1), seed)
+        block = self.array[sample].astype(np.float32)
+        points = np.concatenate([block[:, span] for name, span in group_slices(self.groups).items() if name in kept], 1)
+        clusters = getattr(labels, "frames", None)
+        if clusters is not None:
+            labels, options = clusters.labels, {"legend": "cluster"} | options
+        shown = {"labels": labels, "values": values}
+        shown = {name: self._of_frames(each, name)[sample] for name, each in shown.items() if each is not None}
+        return embedding_map(points, **shown, most=most, seed=seed, **options)
+
+    def _of_frames(self, values: Any, argument: str) -> np.ndarray:
+        found = np.asarray(values)
+        if found.shape != (len(self.array),):
+            raise InputError(
+                f"`{argument}` must be one for each of the {len(self.array):,} frames, got shape {list(found.shape)}"
+            )
+        return found
+
     def select(self, patterns: Sequence[str]) -> list[EmbeddingRow]:
         """Rows whose id, or recording, equals or matches (as a glob) any of `patterns`, in order.
 
@@ -182,6 +256,52 @@ class Embeddings(Described):
             If a pattern matches nothing.
         """
         return select_rows(self.rows, patterns, str(self.path))
+
+
+def rows_of_recording(rows: Sequence[EmbeddingRow], recording: str, where: str) -> list[EmbeddingRow]:
+    """The rows of a recording, or the one row with this id.
+
+    Parameters
+    ----------
+    where : name of the source of the rows, for the error.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    found = [row for row in rows if row.id == recording] or [row for row in rows if row.recording == recording]
+    if not found:
+        known = quoted(list(dict.fromkeys(row.recording for row in rows))) or "none"
+        raise InputError(f"{where} has no recording {recording!r}; it has {known}")
+    return found
+
+
+def array_of_rows(
+    rows: Sequence[EmbeddingRow],
+    values: Sequence[np.ndarray],
+    dimensions: Sequence[str],
+    coordinates: Mapping[str, Any],
+    name: str,
+    attributes: Mapping[str, Any],
+) -> Any:
+    """xarray.DataArray over time of one row, or of all rows of a recording, which are then the first dimension.
+
+    Parameters
+    ----------
+    values : array [time, ...] of each row.
+    dimensions : names of the dimensions after time.
+    """
+    first, several_rows = rows[0], len(rows) > 1
+    found = {"time": first.frame_times.seconds(), **coordinates}
+    for actor in ("agent", "target"):
+        if getattr(first, actor):
+            names = [getattr(row, actor) for row in rows]
+            found[actor] = (first.actors.unit, names) if several_rows else names[0]
+    facts = {"recording": first.recording, "fps": first.fps, **attributes}
+    array = np.stack(values) if several_rows else values[0]
+    leading = (first.actors.unit, "time") if several_rows else ("time",)
+    return data_array(array, (*leading, *dimensions), found, name, facts)
 
 
 def select_rows(rows: Sequence[Row], patterns: Sequence[str], where: str) -> list[Row]:
@@ -211,6 +331,15 @@ def recording_numbers(rows: Sequence[EmbeddingRow]) -> np.ndarray:
     """Number of the recording of each row, int64 [row], in order of first appearance; scenes have one row each."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(row.recording, len(numbers)) for row in rows], np.int64)
+
+
+def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndarray:
+    """Sorted array rows, int64: all frames of `rows`, or a random `most` of them."""
+    frames = np.concatenate([np.arange(row.offset, row.offset + row.frames) for row in rows])
+    if len(frames) <= most:
+        return frames
+    drawn = numpy_generator(seed, "sample of frames").choice(len(frames), most, replace=False, shuffle=False)
+    return frames[np.sort(drawn)]
 
 
 def count_rows(rows: Sequence[EmbeddingRow]) -> str:

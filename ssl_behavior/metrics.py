@@ -13,13 +13,17 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 __all__ = [
+    "CALIBRATION_BINS",
+    "CalibrationBins",
     "ClassScores",
     "Interval",
     "Summary",
     "average_precision",
     "bootstrap_ap",
     "bootstrap_f1",
+    "calibration_bins",
     "class_scores",
+    "confusion_counts",
     "interval",
     "macro",
     "resample_counts",
@@ -28,6 +32,25 @@ __all__ = [
 
 AP_BINS = 2048
 """Thresholds kept per class in the bootstrap; average precision is exact while a class has fewer different scores."""
+
+
+CALIBRATION_BINS = 10
+"""Bins of equal width between probabilities 0 and 1."""
+
+
+@dataclass(frozen=True)
+class CalibrationBins:
+    """Probabilities of one class in `CALIBRATION_BINS` bins; the last one holds the probability 1, too.
+
+    Parameters
+    ----------
+    frames, positive : number of frames in each bin, and of those that show the behavior.
+    probability : mean probability of the frames of each bin; None = a bin without frames.
+    """
+
+    frames: tuple[int, ...]
+    positive: tuple[int, ...]
+    probability: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -88,6 +111,32 @@ def class_scores(positive: np.ndarray, score: np.ndarray | None, predicted: np.n
         recall=hits / support,
         support=support,
     )
+
+
+def confusion_counts(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Frames of each annotated class (row) that were predicted as each class (column), int64 [class, class].
+
+    >>> confusion_counts(np.eye(2)[[0, 0, 1]] > 0, np.eye(2)[[0, 1, 1]] > 0).tolist()
+    [[1, 1], [0, 1]]
+
+    Parameters
+    ----------
+    target, predicted : bool [frames, class], one class in each frame.
+    """
+    return target.T.astype(np.int64) @ predicted.astype(np.int64)
+
+
+def calibration_bins(positive: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Number of frames, of positive frames, and sum of probabilities in each bin, float64 [3, `CALIBRATION_BINS`].
+
+    Parameters
+    ----------
+    positive : bool [frames], the frame shows the behavior.
+    probability : float [frames], from 0 to 1.
+    """
+    bins = np.clip((probability * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
+    weights = (None, positive.astype(np.float64), probability.astype(np.float64))
+    return np.stack([np.bincount(bins, weight, CALIBRATION_BINS) for weight in weights])
 
 
 def macro(values: Sequence[float | None]) -> float | None:

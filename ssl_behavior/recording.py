@@ -7,11 +7,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.labeled_arrays import pose_dataset
 from ssl_behavior.reprs import Described
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.terminal import counted, listed
@@ -483,6 +485,26 @@ class Recording(Described):
         except InputError as error:
             raise InputError(f"{self._name}: {error}") from None
         object.__setattr__(self, "times", times.measured)
+
+    def to_xarray(self) -> Any:
+        """Tracks as an xarray.Dataset with movement's names, which `sb.read` reads again from a netCDF file.
+
+        Variables: `position` (time, space, keypoints, individuals) in pixels, and `confidence`. Times are in seconds.
+
+        Raises
+        ------
+        InputError
+            If xarray is not installed.
+        """
+        facts = {"fps": self.fps, "recording": self.id, "skeleton": self.skeleton.name, "source_file": self.source}
+        return pose_dataset(
+            self.keypoints,
+            self.confidence,
+            self.frame_times.seconds(),
+            self.skeleton.keypoints,
+            self.individuals,
+            facts,
+        )
 
     def content_hash(self) -> str:
         """SHA-256 of the tracks alone, equal for one video under two names."""

@@ -61,6 +61,6 @@ def test_every_block_runs_as_a_user_runs_it(recordings, tmp_path):
     program.write_text("\n".join(parts))
     done = subprocess.run([sys.executable, program.name], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "What to look at" in done.stdout and len(parts) == 17
+    assert "What to look at" in done.stdout and len(parts) == 21
     for made in ("my_store/store.json", "my_encoder/README.md", "my_clusters", "report.html", "run/checkpoints"):
         assert (tmp_path / made).exists()

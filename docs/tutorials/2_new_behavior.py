@@ -75,9 +75,7 @@ print(f"in the hits: {np.mean(right):.0%} of the frames; in all frames: {chance:
 # recordings that it did not learn from, beside the same encoder without training.
 
 split = {"train": watched, "test": others}
-results = sb.probe(
-    encoder, store, "behavior", split=split, seeds=1, references="untrained", out="probe", verbose=False
-)
+results = sb.probe(encoder, store, "behavior", split=split, seeds=1, references="untrained", out="probe", verbose=False)
 results.to_frame()[["representation", "class", "ap", "f1", "support"]]
 
 # %%

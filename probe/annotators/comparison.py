@@ -6,7 +6,6 @@ predictions in the style of every annotator.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,10 @@ from probe.annotators.annotator_probe import AnnotatorProbe, annotated_frames, r
 from probe.experiment import PLAIN, decide
 from probe.representations import Matrix
 from probe.tasks import Task, targets
-from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.metrics import class_scores, macro
+from ssl_behavior.plots import annotator_matrix
+from ssl_behavior.plots.style import check_figure, has_matplotlib, save_figure, styled
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import make_table
@@ -47,7 +47,6 @@ __all__ = [
     "write_annotators",
 ]
 
-_FORMATS = (".png", ".svg", ".pdf")
 _UNKNOWN = "undefined"
 
 
@@ -58,6 +57,7 @@ class AnnotatorMatrix:
     Parameters
     ----------
     title : one line about the numbers.
+    name : "rows", "styles", "agreement" or "transfer".
     annotators : names of rows and columns.
     values : float [annotator, annotator]; NaN = undefined.
     rows, columns : headings such as "labels of" and "in the style of"; "" if both are the same.
@@ -68,6 +68,13 @@ class AnnotatorMatrix:
     values: np.ndarray
     rows: str = ""
     columns: str = ""
+    name: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; None = undefined."""
+        values = [[None if np.isnan(value) else float(value) for value in row] for row in self.values]
+        return {"name": self.name, "title": self.title, "annotators": list(self.annotators), "values": values,
+                "rows": self.rows, "columns": self.columns}  # fmt: skip
 
     @property
     def corner(self) -> str:
@@ -114,6 +121,7 @@ def ordered(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return joined, leaves_list(joined)
 
 
+@styled
 def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
     """Heat maps side by side, all in the order of the first, which must be symmetric and has a dendrogram above it.
 
@@ -122,10 +130,7 @@ def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
     InputError
         If the suffix is not that of an image, matplotlib is not installed, or the file cannot be written.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"{path}: expected a file that ends in one of {list(_FORMATS)}")
-    if find_spec("matplotlib") is None:
-        raise InputError("a figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+    check_figure(path)
     from matplotlib.figure import Figure
 
     assert matrices[0].symmetric and len(matrices[0].annotators) > 1
@@ -137,10 +142,10 @@ def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
     for axis in axes[0, 1:]:
         axis.axis("off")
     for axis, titled, matrix in zip(axes[1], (axes[0, 0], *axes[1, 1:]), matrices, strict=True):
-        titled.set_title(matrix.title, fontsize=9)
-        _draw_matrix(figure, axis, matrix, order)
-    with atomic_file(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
+        annotator_matrix(matrix, order=order.tolist(), title="", ax=axis)
+        axis.set_aspect("auto")
+        titled.set_title(matrix.title)
+    save_figure(figure, path)
 
 
 def _draw_tree(axis: Any, joined: np.ndarray, count: int) -> None:
@@ -148,44 +153,6 @@ def _draw_tree(axis: Any, joined: np.ndarray, count: int) -> None:
     # Leaves of the dendrogram are 10 units apart, starting at 5, in line with the cells below.
     axis.set_xlim(0, 10 * count)
     axis.axis("off")
-
-
-def _draw_matrix(figure: Any, axis: Any, matrix: AnnotatorMatrix, order: np.ndarray) -> None:
-    from matplotlib import colormaps
-
-    values = matrix.values[np.ix_(order, order)]
-    names = [matrix.annotators[index] for index in order]
-    scaled = _colored(matrix, values)
-    low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
-    # Cividis looks the same with and without color vision deficiency. An annotator's similarity to itself is always 1:
-    # on the color scale it would hide all other differences.
-    colors = colormaps["cividis"].with_extremes(bad="#e8e8e8")
-    image = axis.imshow(scaled, cmap=colors, vmin=low, vmax=high, aspect="auto")
-    axis.set_xticks(range(len(names)), names)
-    axis.set_yticks(range(len(names)), names)
-    axis.set_xlabel(matrix.columns or "annotator", fontsize=8)
-    axis.set_ylabel(matrix.rows or "annotator", fontsize=8)
-    axis.tick_params(labelsize=8, length=0)
-    for (row, column), value in np.ndenumerate(values):
-        dark = scaled[row, column] <= (low + high) / 2
-        text = "–" if np.isnan(value) else f"{value:z.{3 if matrix.rows else 2}f}"
-        axis.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    bar = figure.colorbar(image, ax=axis, shrink=0.8)
-    bar.ax.tick_params(labelsize=7)
-    if matrix.rows:
-        bar.set_label("minus the row's mean", fontsize=7)
-
-
-def _colored(matrix: AnnotatorMatrix, values: np.ndarray) -> np.ndarray:
-    """Values of the color scale: similarities to others, or differences from the row's mean.
-
-    Without the subtraction, differences in difficulty between annotators would hide the styles.
-    """
-    if matrix.rows:
-        known = np.isfinite(values)
-        mean = np.where(known, values, 0).sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1)
-        return values - mean
-    return np.where(np.eye(len(values), dtype=bool) & matrix.symmetric, np.nan, values)
 
 
 def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tensor, "annotator annotator"]:
@@ -304,10 +271,14 @@ def describe_annotators(
     names, inputs = probe.annotators, (probe, frames.embedded, fit)
     transfer = style_transfer(probe, array, store, task, rows, fit)
     return [
-        AnnotatorMatrix("cosine of the learned rows", names, _exact(mean_similarity(probes))),
-        AnnotatorMatrix("cosine of the deviations of their labels", names, _exact(style_similarity(*inputs))),
-        AnnotatorMatrix("share of frames with the same label", names, _exact(agreement(*inputs))),
-        AnnotatorMatrix("macro F1 of labels predicted in a style", names, transfer, "labels of", "in the style of"),
+        AnnotatorMatrix("cosine of the learned rows", names, _exact(mean_similarity(probes)), name="rows"),
+        AnnotatorMatrix(
+            "cosine of the deviations of their labels", names, _exact(style_similarity(*inputs)), name="styles"
+        ),
+        AnnotatorMatrix("share of frames with the same label", names, _exact(agreement(*inputs)), name="agreement"),
+        AnnotatorMatrix(
+            "macro F1 of labels predicted in a style", names, transfer, "labels of", "in the style of", "transfer"
+        ),
     ]
 
 
@@ -321,5 +292,5 @@ def write_annotators(out: Path, matrices: Sequence[AnnotatorMatrix]) -> None:
     """`annotators.md`, and `annotators.png` where matplotlib is installed."""
     with atomic_file(out / "annotators.md") as file:
         file.write_text("\n".join(markdown_matrix(matrix) for matrix in matrices), encoding="utf-8")
-    if find_spec("matplotlib") is not None:
+    if has_matplotlib():
         draw_annotators(matrices, out / "annotators.png")

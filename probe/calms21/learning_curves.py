@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from probe.folds import positive_frames
 from probe.scores import ResultRow, score_row
 from probe.tasks import MacroAverage
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file
+from ssl_behavior.plots.label_curves import SCORE_NAMES, draw_band
+from ssl_behavior.plots.style import check_figure, line_style, save_figure, styled, tidy
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.splits import Split
 from ssl_behavior.store import StoreRow
@@ -23,7 +23,6 @@ from ssl_behavior.store import StoreRow
 __all__ = [
     "Curve",
     "CurvePoint",
-    "check_figure",
     "covering_rows",
     "draw_curves",
     "draw_streams",
@@ -34,15 +33,6 @@ __all__ = [
 
 Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Predictions]
 """`run_system`, or a partial of `probe.calms21.prediction_cache.cached_predictions`."""
-
-_FORMATS = (".png", ".svg", ".pdf")
-_SCORES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced"}
-_MARKS = (
-    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
-    ("#000000", "X"),
-)  # fmt: skip
-"""Colors of Okabe and Ito (without yellow, which is faint on white), each with its own marker."""
-_COLORS = ("#1b6ca8", "#d1495b", "#3a8a5d", "#8d6a9f", "#c98a1b", "#555555", "#5bb0c9", "#a0522d")
 
 
 @dataclass(frozen=True)
@@ -197,20 +187,7 @@ def _point(
     return CurvePoint(len(drawn[0]), positive, row, macros[0].classes)
 
 
-def check_figure(path: Path) -> None:
-    """Refuse a figure that cannot be drawn, before any training for it.
-
-    Raises
-    ------
-    InputError
-        If the suffix is not that of an image, or matplotlib is not installed.
-    """
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"{path}: expected a figure that ends in one of {list(_FORMATS)}")
-    if find_spec("matplotlib") is None:
-        raise InputError("figures of label curves need matplotlib: pip install 'ssl-behavior[plots]'")
-
-
+@styled
 def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Sequence[str] = ("ap", "f1")) -> None:
     """Draw the first macro score of each system over labeled recordings (left) and over positive frames (right).
 
@@ -237,10 +214,10 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
     for row, score in zip(panels, scores, strict=True):
         for panel, over in zip(row, (_recordings, _positive_frames), strict=True):
             for number, curve in enumerate(curves):
-                _draw(panel, curve, score, over, _COLORS[number % len(_COLORS)])
+                _draw(panel, curve, score, over, line_style(number)[0])
             panel.set_xscale("log", base=2 if over is _recordings else 10)
-            panel.grid(alpha=0.25, linewidth=0.6)
-        row[0].set_ylabel(f"macro {_SCORES[score]}")
+            tidy(panel, "both")
+        row[0].set_ylabel(f"macro {SCORE_NAMES[score]}")
     counts = sorted({point.num_recordings for curve in curves for point in curve.points})
     for panel in panels[:, 0]:
         panel.set_xticks(counts, [str(count) for count in counts])
@@ -248,10 +225,10 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
     panels[-1, 1].set_xlabel("positive frames per class (mean)")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    with atomic_file(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=120)
+    save_figure(figure, path)
 
 
+@styled
 def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str = "", score: str = "ap") -> None:
     """Draw one panel for each label stream: the first macro score of each system over labeled recordings.
 
@@ -278,19 +255,17 @@ def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str =
     figure = Figure(figsize=(1.0 + 5.2 * len(panels), 4.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (stream, curves) in zip(axes, panels.items(), strict=True):
-        ends = [_draw_band(axis, curve, score, *_MARKS[names.index(curve.system) % len(_MARKS)]) for curve in curves]
+        ends = [_draw_band(axis, curve, score, *line_style(names.index(curve.system))) for curve in curves]
         counts = sorted({point.num_recordings for curve in curves for point in curve.points})
         axis.set_xscale("log", base=2)
         axis.set_xticks(counts, [str(count) for count in counts])
         axis.minorticks_off()
         axis.set_xlim(counts[0] / 1.15, counts[-1] * max(2.0, (counts[-1] / counts[0]) ** 0.55))
-        axis.set(title=stream, xlabel="labeled recordings", ylabel=f"macro {_SCORES[score]}")
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25, linewidth=0.6)
+        axis.set(title=stream, xlabel="labeled recordings", ylabel=f"macro {SCORE_NAMES[score]}")
+        tidy(axis, "both")
         _name_lines(axis, [end for end in ends if end is not None])
     figure.suptitle(title, fontsize=10)
-    with atomic_file(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
+    save_figure(figure, path)
 
 
 def _draw_band(axis: Any, curve: Curve, score: str, color: str, marker: str) -> tuple[str, str, float, float] | None:
@@ -300,14 +275,8 @@ def _draw_band(axis: Any, curve: Curve, score: str, color: str, marker: str) -> 
                if summary.mean is not None]  # fmt: skip
     if not defined:
         return None
-    whole = [(x, mean, std) for x, mean, std, partial in defined if not partial]
-    if whole:
-        x, mean, std = np.array(whole).T
-        axis.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
-        axis.plot(x, mean, color=color, marker=marker, markersize=4.5, linewidth=1.5)
-    partial = [(x, mean) for x, mean, _, fewer in defined if fewer]
-    style = {"color": color, "marker": marker, "markersize": 4.5, "markerfacecolor": "white", "linestyle": ""}
-    axis.plot([x for x, _ in partial], [mean for _, mean in partial], **style)
+    x, mean, std, fewer = (np.array(values) for values in zip(*defined, strict=True))
+    draw_band(axis, x, mean, std, fewer.astype(bool), color, marker)
     return curve.system, color, defined[-1][0], defined[-1][1]
 
 

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from probe.calms21.command import BenchmarkConfig
 from probe.calms21.effort_presets import Effort, get_effort
-from probe.calms21.learning_curves import check_figure
 from probe.calms21.paper_tables import TABLES
 from probe.calms21.representation_cache import RepresentationCache
 from probe.calms21.result_tables import SIMULATED_NOTE, ResultTable, screen_table, write_report
@@ -35,6 +34,7 @@ from ssl_behavior.files import make_folder, read_json, write_json
 from ssl_behavior.importer import import_release
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.calms21_release import Release, check_release, find_release, release_features
+from ssl_behavior.plots.style import check_matplotlib
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["run_benchmark"]
@@ -103,7 +103,7 @@ def run_benchmark(config: BenchmarkConfig, console: Console, wording: Callable[[
     """
     specs, drawn = _chosen(config.systems, "systems"), _chosen(config.curves, "curves") if config.curves else []
     if drawn:
-        check_figure(Path("curves.png"))
+        check_matplotlib("figures of label curves need")
     effort = get_effort(config.effort)
     effort = replace(effort, seeds=config.seeds or effort.seeds)
     _chosen([name for name, _ in config.own_seeds], "own_seeds")

@@ -20,6 +20,7 @@ from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embeddings_folder import EmbeddingRow, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, write_json
+from ssl_behavior.plots import cluster_profile
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.row_labels import behavior_labels
@@ -145,6 +146,21 @@ class Cards(Described):
                 "sentence": [card.sentence for card in cards],
             }
         )
+
+    def plot(self, cluster: int | None = None, **options: Any) -> Any:
+        """Draw what sets a cluster apart, or all of them; see `ssl_behavior.plots.cluster_profile`.
+
+        Parameters
+        ----------
+        cluster : number of a cluster; None = all, in small panels.
+        options : further arguments of `cluster_profile`: content, most, stream, ax.
+
+        Raises
+        ------
+        InputError
+            If there is no such cluster, or matplotlib is not installed.
+        """
+        return cluster_profile(self, cluster, **options)
 
     def _headline(self) -> str:
         size = f"{counted(len(self.clusters), 'cluster')} of {counted(self.num_frames, 'frame')}"

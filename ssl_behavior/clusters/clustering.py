@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,14 @@ from ssl_behavior.clusters.algorithms import (
 )
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, bout_columns
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, array_of_rows, bout_columns, rows_of_recording
 from ssl_behavior.errors import InputError
+from ssl_behavior.plots import ethogram
+from ssl_behavior.plots.style import class_colors
+from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.reprs import Described, data_frame, described_columns
+from ssl_behavior.row_labels import stream_labels
+from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import Progress, counted, listed, no_progress
 
 __all__ = [
@@ -40,6 +46,9 @@ __all__ = [
     "predict_frames",
     "table_fingerprint",
 ]
+
+
+_NO_CLUSTER = "none"
 
 
 def table_fingerprint(rows: Sequence[EmbeddingRow]) -> str:
@@ -113,6 +122,70 @@ class Clustering(Described):
         table, rows = self.frames.table, self.frames.rows
         columns = bout_columns([rows[number] for number in table.recording], table.start.tolist(), table.stop.tolist())
         return data_frame(columns | {"cluster": table.label.tolist()})
+
+    def to_xarray(self, recording: str) -> Any:
+        """Clusters of a recording as an xarray.DataArray (time), int32, -1 = of no cluster.
+
+        `time` is in seconds. Of a recording with rows for its animals or pairs, the first dimension is `animal` or
+        `pair`, with coordinates `agent` and `target`.
+
+        Parameters
+        ----------
+        recording : id of a recording, or of one row of it.
+
+        Raises
+        ------
+        InputError
+            If there is no such recording, or xarray is not installed.
+        """
+        rows = rows_of_recording(self.frames.rows, recording, "the clustering")
+        values = [np.array(self.frames.of(row)) for row in rows]
+        return array_of_rows(rows, values, (), {}, "cluster", {"clusters": self.num_clusters})
+
+    def plot(
+        self,
+        recording: str | None = None,
+        *,
+        store: Store | str | Path | None = None,
+        rows: str = "classes",
+        **options: Any,
+    ) -> Any:
+        """Draw an ethogram of the clusters in a recording, see `ssl_behavior.plots.ethogram`.
+
+        For a map of the frames, see `Embeddings.plot`.
+
+        Parameters
+        ----------
+        recording : id of a recording, or of one row of it; None = the first.
+        store : store with the recording, whose label streams are drawn above the clusters; None = clusters alone.
+        rows : "classes" = a row for each cluster; "streams" = one row, and a legend.
+        options : further arguments of `ethogram`: frames, time, colors, title, ax.
+
+        Raises
+        ------
+        InputError
+            If there is no such recording, or matplotlib is not installed.
+        """
+        if not self.frames.rows:
+            raise InputError("the clustering has no recordings to draw")
+        own = rows_of_recording(self.frames.rows, recording or self.frames.rows[0].id, "the clustering")
+        streams = _streams_of(store, own) if store is not None else {}
+        for row in own:
+            streams[f"clusters, {row.actors}" if row.agent else "clusters"] = self._as_labels(row)
+        # A cluster has one color in all plots, whatever streams are above it.
+        found = [streams[title] for title in reversed(streams)]
+        colors = class_colors([name for one in found for name in one.vocabulary], [one.background for one in found])
+        options = {"title": own[0].title if len(own) == 1 else own[0].recording, "colors": colors} | options
+        return ethogram(streams if len(streams) > 1 else streams.popitem()[1], fps=own[0].fps, rows=rows, **options)
+
+    def _as_labels(self, row: EmbeddingRow) -> Labels:
+        """Clusters of a row as labels; frames of no cluster are background."""
+        names, frames = tuple(map(str, range(self.num_clusters))), self.frames.of(row)
+        if (frames >= 0).all():
+            return Labels(vocabulary=names, frames=frames)
+        return Labels(
+            vocabulary=(*names, _NO_CLUSTER), frames=np.where(frames < 0, len(names), frames), background=_NO_CLUSTER
+        )
 
     def _headline(self) -> str:
         frames, bouts = counted(len(self.frames.labels), "frame"), counted(len(self.frames.table), "bout")
@@ -196,6 +269,18 @@ class Clustering(Described):
                 f"the recordings of {embeddings.path} are not those that the clustering labels ({differs}): give the "
                 "embeddings that were clustered, or label these with Clustering.assign (ssl-behavior assign)"
             )
+
+
+def _streams_of(store: Store | str | Path, rows: Sequence[EmbeddingRow]) -> dict[str, Labels]:
+    """Label streams of a recording: title -> labels; those of each of its animals or pairs where they differ."""
+    found: dict[str, Labels] = {}
+    for stream in stream_labels(open_store(store), rows):
+        for row in rows[:1] if stream.of_recording else rows:
+            title = stream.stream if stream.of_recording or not row.agent else f"{stream.stream}, {row.actors}"
+            frames = np.asarray(stream.of(row))
+            if (frames != NOT_ANNOTATED).any():
+                found[title] = Labels(vocabulary=stream.classes, frames=frames, background=stream.background)
+    return found
 
 
 def predict_frames(

@@ -7,8 +7,7 @@ all clusters (and pairs of groups), separately for each of the three numbers.
 
 A CSV file gives the animal and the group of each recording or, for embeddings of animals or pairs, of each
 acting animal of a recording. Figures show every animal's share of every cluster, and the
-differences between groups. Their colors are those of Okabe and Ito, which color-blind readers distinguish, and every
-group has its own marker.
+differences between groups; every group has its own color and marker (`ssl_behavior.plots.style`).
 """
 
 import csv
@@ -34,6 +33,7 @@ from ssl_behavior.clusters.group_statistics import (
 )
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
+from ssl_behavior.plots.style import line_style, literal, save_figure, styled, tidy
 from ssl_behavior.terminal import counted, quoted
 
 __all__ = [
@@ -572,13 +572,11 @@ def _limits(design: GroupDesign, tests: int, which: str, among: Arrangements, co
     return []
 
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _ROW_INCHES, _WIDTH_INCHES, _PANEL_INCHES = 0.32, 8.0, 3.6
 _MOST_PAIRS = 6
-_DPI = 150
 
 
+@styled
 def draw_shares(profiles: Profiles, path: Path) -> None:
     """Draw a row per cluster, a point per animal, a bar at each group's mean, and a mark on clusters that differ.
 
@@ -593,19 +591,20 @@ def draw_shares(profiles: Profiles, path: Path) -> None:
     groups = np.array([group for group, _ in profiles.cells])
     rows = np.arange(profiles.num_clusters)
     for place, name in enumerate(names):
-        color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
+        color, marker = line_style(place)
         own = values[groups == name]
         heights = rows + offsets[place]
         spread = np.linspace(-0.06, 0.06, len(own))[:, None]
         style = {"color": color, "alpha": 0.65, "linewidth": 0}
-        axis.scatter(own.ravel(), (heights + spread).ravel(), s=14, marker=marker, label=_literal(name), **style)
+        axis.scatter(own.ravel(), (heights + spread).ravel(), s=14, marker=marker, label=literal(name), **style)
         axis.vlines(own.mean(axis=0), heights - 0.12, heights + 0.12, color=color, linewidth=2)
     axis.set_xlabel("share of an animal's frames in %")
     axis.set_xlim(left=0)
     _finish(figure, [axis], profiles)
-    figure.savefig(path, format=path.suffix[1:], dpi=_DPI)
+    save_figure(figure, path)
 
 
+@styled
 def draw_effects(profiles: Profiles, path: Path) -> None:
     """Draw a panel per measure, a row per cluster: differences of means and 95 % intervals; filled = found.
 
@@ -625,13 +624,13 @@ def draw_effects(profiles: Profiles, path: Path) -> None:
         axis.axvline(0, color="#888888", linewidth=0.8, zorder=0)
         axis.set_xlabel(words + (" (points of %)" if measure == "share" else ""), fontsize=9)
     _finish(figure, axes, profiles)
-    figure.savefig(path, format=path.suffix[1:], dpi=_DPI)
+    save_figure(figure, path)
 
 
 def _draw_pair(axis: Any, own: Sequence[Comparison], place: int, offset: float, scale: float) -> None:
     """One pair of groups in one panel."""
-    color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
-    label = _literal(f"{own[0].second} less {own[0].first}") if own else ""
+    color, marker = line_style(place)
+    label = literal(f"{own[0].second} less {own[0].first}") if own else ""
     for one in own:
         assert one.difference is not None and one.low is not None and one.high is not None
         height = one.cluster + offset
@@ -653,11 +652,6 @@ def _figure(profiles: Profiles, panels: int) -> tuple[Any, list[Any]]:
     return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
 
 
-def _literal(text: str) -> str:
-    """Text with escaped dollars, which matplotlib would read as a formula."""
-    return text.replace("$", r"\$")
-
-
 def _offsets(number: int) -> np.ndarray:
     """Vertical offsets of the items of one row."""
     return np.linspace(-0.25, 0.25, number) if number > 1 else np.zeros(1)
@@ -674,9 +668,7 @@ def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
     axes[0].set_ylim(profiles.num_clusters - 0.5, -0.5)
     axes[0].set_ylabel("cluster")
     for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.set_axisbelow(True)
-        axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+        tidy(axis, "x")
         for row in range(1, profiles.num_clusters, 2):
             axis.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", zorder=-1, linewidth=0)
     handles: dict[str, Any] = {}
@@ -689,4 +681,4 @@ def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
         )
     sizes = ", ".join(f"{name} {len(animals)}" for name, animals in profiles.groups.animals.items())
     title = f"{profiles.groups.factor}: {sizes} animals; * = share differs (false discovery rate {level:g})"
-    figure.suptitle(_literal(title), fontsize=9, x=0.01, ha="left")
+    figure.suptitle(literal(title), fontsize=9, x=0.01, ha="left")

@@ -3,12 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, check_free
+from ssl_behavior.files import check_free
+from ssl_behavior.plots.style import PALETTE, check_figure, save_figure, styled, tidy
 from ssl_behavior.terminal import counted, echo, make_table, progress_bars
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ def _check(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None and not options.choose:
             raise InputError(f"--{name} is for --choose: add it, or leave --{name} out")
     if options.figure is not None:
+        check_free(options.figure, True, argument="figure")
         check_figure(options.figure)
 
 
@@ -302,8 +302,7 @@ def choice_contents(scores: "Sequence[NumberScores]", suggested: int | None, cho
     return {"rule": RULE, "suggested": suggested, "config": asdict(choice), "numbers": [asdict(one) for one in scores]}
 
 
-_FORMATS = (".png", ".svg", ".pdf")
-_LINE, _MARK = "#1b4f72", "#b9770e"
+_LINE, _MARK = PALETTE[0], PALETTE[1]
 _PANELS = {
     "stability": "stability: adjusted Rand index\nof two halves of the recordings",
     "silhouette": "silhouette: how far clusters\nare from each other",
@@ -312,30 +311,14 @@ _PANELS = {
 }
 
 
-def check_figure(path: Path) -> None:
-    """Check that a figure can be drawn, before the measurements.
-
-    Raises
-    ------
-    InputError
-        If the file has no ending of a picture, is a folder or lies inside a file, or matplotlib is not installed.
-    """
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
-    check_free(path, True, argument="figure")
-    if path.is_dir():
-        raise InputError(f"--figure {path} is a folder: name a file to draw")
-    if find_spec("matplotlib") is None:
-        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
-
-
+@styled
 def draw_choice(scores: "Sequence[NumberScores]", suggested: int | None, path: Path) -> None:
     """Draw every measure against the number of clusters.
 
     Raises
     ------
     InputError
-        If the picture cannot be written.
+        If matplotlib is not installed, or the picture cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -346,8 +329,7 @@ def draw_choice(scores: "Sequence[NumberScores]", suggested: int | None, path: P
     figure.supxlabel("number of clusters", fontsize=10)
     if suggested is not None:
         figure.suptitle(f"suggested: {suggested} clusters", fontsize=11)
-    with atomic_file(path, "figure") as partial:
-        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=130)
+    save_figure(figure, path)
 
 
 def _draw(axis: Any, scores: "Sequence[NumberScores]", name: str, suggested: int | None) -> None:
@@ -361,5 +343,4 @@ def _draw(axis: Any, scores: "Sequence[NumberScores]", name: str, suggested: int
         axis.axvline(suggested, color=_MARK, linewidth=1.2, linestyle="--")
     if name != "silhouette":
         axis.set_ylim(bottom=0)
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis, "both")

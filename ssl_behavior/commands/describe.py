@@ -7,12 +7,12 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.commands import as_options
 from ssl_behavior.files import write_json
+from ssl_behavior.plots.style import has_matplotlib
 from ssl_behavior.terminal import counted, make_table
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _write_folder(
         if profiles is None:
             return
         write_profiles(profiles, folder)
-        if find_spec("matplotlib") is None:
+        if not has_matplotlib():
             echo(console, "no figures: they need matplotlib (pip install 'ssl-behavior[plots]')")
             return
         from ssl_behavior.clusters.group_comparison import draw_effects, draw_shares

@@ -1,13 +1,12 @@
 """Figure of program attributes over time, with labels as background."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file
+from ssl_behavior.plots.style import PALETTE, check_figure, class_colors, save_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +25,8 @@ _MOST_FRAMES = 3000
 _LEGEND_COLUMNS = 12
 _PAIR = "pair"
 """Label of the one line of a program of two animals."""
-_FORMATS = (".png", ".svg", ".pdf")
 _WIDTH_INCHES, _ROW_INCHES = 14.0, 0.75
-_LINES = ("#222222", "#d1495b", "#3d7ab8", "#e09f3e", "#4f9d69", "#8e5ea2")
+_LINES = ("#222222", *PALETTE[:6])
 _DASHES = ("solid", "dashed", "dotted")
 
 
@@ -61,10 +59,7 @@ def plan_figure(
         If there is no such recording, stream or frame, the file's ending is not that of a picture, or matplotlib is
         not installed.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
-    if find_spec("matplotlib") is None:
-        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+    check_figure(path)
     if recording is None and not store.rows:
         raise InputError(f"{store.path} has no recordings to draw")
     chosen = store.recording(store.rows[0].id if recording is None else recording)
@@ -74,6 +69,7 @@ def plan_figure(
     return FigurePlan(recording=chosen, frames=(first, last), labels=_labels(chosen, stream), path=path)
 
 
+@styled
 def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
     """Draw one row per program over time, one line per animal or pair, over the labels as background colors.
 
@@ -88,8 +84,7 @@ def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
     batch = recording_window(plan.recording, 0, plan.recording.num_frames)
     values = measured.programs.measure(batch)[0, slice(*plan.frames)].numpy()
     figure = _figure(measured, values, plan)
-    with atomic_file(plan.path) as partial:
-        figure.savefig(partial, format=plan.path.suffix[1:].lower(), dpi=110)
+    save_figure(figure, plan.path)
 
 
 def _labels(recording: "Recording", stream: str | None) -> "Labels | None":
@@ -161,11 +156,7 @@ def _limit(axis: Any, values: "np.ndarray") -> None:
 
 def _colors(labels: "Labels") -> dict[str, Any]:
     """Color of every behavior but the background."""
-    from matplotlib import colormaps
-
-    shades = colormaps["tab10"](range(10))
-    names = [name for name in labels.vocabulary if name != labels.background]
-    return {name: shades[i % len(shades)] for i, name in enumerate(names)}
+    return class_colors([name for name in labels.vocabulary if name != labels.background])
 
 
 def _shade(axis: Any, labels: "Labels", span: tuple[int, int], fps: float) -> None:

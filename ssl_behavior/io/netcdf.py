@@ -31,6 +31,7 @@ from ssl_behavior.io.reader_helpers import (
     stated_fps,
     two_dimensions,
 )
+from ssl_behavior.labeled_arrays import POSE_DIMENSIONS, SPACE
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton
 
@@ -108,10 +109,9 @@ def _recording(data: Any, path: Path, options: ReadOptions) -> Recording:
 
 def _dimensions(position: Any, path: Path) -> tuple[str, str, str, str]:
     """Names of the dimensions (time, individual, keypoint, space)."""
-    found = set(position.dims)
-    for end in ("", "s"):
-        dims = ("time", f"individual{end}", f"keypoint{end}", "space")
-        if found == set(dims):
+    time, space, keypoints, individuals = POSE_DIMENSIONS
+    for dims in ((time, individuals, keypoints, space), (time, individuals[:-1], keypoints[:-1], space)):
+        if set(position.dims) == set(dims):
             return dims
     raise InputError(
         f"{path}: position must have the dimensions time, individual(s), keypoint(s) and space, got "
@@ -131,7 +131,7 @@ def _names(data: Any, dimension: str, path: Path) -> list[str] | None:
 
 def _space(data: Any, path: Path) -> list[int]:
     """Positions of x and y on the axis of space."""
-    names = _names(data, "space", path) or ["x", "y", "z"][: data.sizes["space"]]
+    names = _names(data, "space", path) or list(SPACE[: data.sizes["space"]])
     if "x" not in names or "y" not in names:
         raise InputError(f"{path}: space must have x and y, got {names}; polar coordinates are not read")
     return [names.index("x"), names.index("y")]

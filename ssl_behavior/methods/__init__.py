@@ -1,6 +1,6 @@
 """Pretraining methods by name."""
 
-from ssl_behavior.methods.base import LossTerms, Method, group_slices
+from ssl_behavior.methods.base import LossTerms, Method, behavior_groups, group_slices, kept_groups
 from ssl_behavior.methods.cpc import CPC, CPCConfig
 from ssl_behavior.methods.joint import Joint, JointConfig
 from ssl_behavior.methods.summary_prediction import SummaryPrediction, SummaryPredictionConfig
@@ -12,7 +12,10 @@ from ssl_behavior.methods.task_programming_conv import (
     TaskProgrammingConvConfig,
 )
 
-__all__ = ["CPC", "METHODS", "CPCConfig", "Joint", "LossTerms", "Method", "MethodConfig", "group_slices", "method_name"]
+__all__ = [
+    "CPC", "METHODS", "CPCConfig", "Joint", "LossTerms", "Method", "MethodConfig", "behavior_groups", "group_slices",
+    "kept_groups", "method_name",
+]  # fmt: skip
 
 METHODS: dict[str, type[Method]] = {
     "cpc": CPC,

@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import ClassVar
 
 import torch
@@ -21,7 +22,7 @@ from ssl_behavior.store import StoreRow
 from ssl_behavior.units import Unit
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["LossTerms", "Method", "group_slices", "mean_of"]
+__all__ = ["LossTerms", "Method", "behavior_groups", "group_slices", "kept_groups", "mean_of"]
 
 
 def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
@@ -31,6 +32,51 @@ def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
     {'latent': slice(0, 128, None), 'time': slice(128, 130, None)}
     """
     return spans(groups, groups.values())
+
+
+def kept_groups(
+    groups: Mapping[str, int], without: Sequence[str] = (), only: Sequence[str] = (), more: Sequence[str] = ()
+) -> dict[str, int]:
+    """Channel groups (name -> number of columns) that a name or glob of `only` matches (all if there is none), less
+    those that one of `without` matches.
+
+    >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, ["features_*", "time"])
+    {'latent': 128}
+    >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, only=["features_*"])
+    {'features_30_frames': 250}
+
+    Parameters
+    ----------
+    more : groups that `only` can add, for the error.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no group, or nothing is left.
+    """
+    for argument, patterns in (("without", without), ("only", only)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in groups):
+                known = f"it has {list(groups)}" + (f", and `only` adds any of {list(more)}" if more else "")
+                raise InputError(f"`{argument}`: the embedding has no columns {pattern!r}; {known}")
+    kept = {
+        name: width
+        for name, width in groups.items()
+        if (not only or any(fnmatchcase(name, pattern) for pattern in only))
+        and not any(fnmatchcase(name, pattern) for pattern in without)
+    }
+    if not kept:
+        raise InputError(f"`without` {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
+    return kept
+
+
+def behavior_groups(groups: Mapping[str, int], without: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, int]:
+    """As `kept_groups`; with neither `without` nor `only`, all groups but "time".
+
+    The time of a frame in its recording is no similarity of behavior.
+    """
+    unnamed = not only and not without and "time" in groups and len(groups) > 1
+    return kept_groups(groups, ("time",) if unnamed else without, only)
 
 
 def mean_of(sums: Sums, training: bool) -> Float[Tensor, ""]:

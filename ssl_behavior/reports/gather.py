@@ -14,9 +14,10 @@ from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, count_rows
 from ssl_behavior.errors import InputError
+from ssl_behavior.map_coordinates import check_map, map_coordinates
 from ssl_behavior.reports.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
 from ssl_behavior.reports.examples import Source, choose_bouts, nearest_points
-from ssl_behavior.reports.maps import check_map, draw_map, program_channels, tracking_channels
+from ssl_behavior.reports.map_channels import program_channels, tracking_channels
 from ssl_behavior.reports.table_rows import MOST_BOUTS
 from ssl_behavior.row_labels import RowLabels, behavior_labels, stream_labels
 from ssl_behavior.store import Store, StoreRow
@@ -224,13 +225,13 @@ def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, 
     """The map without channels, and the points of its frames in the space."""
     sample = sample_frames(source.rows, config.points, config.seed)
     points = space.gather(source.embeddings, sample)
-    xy, method = draw_map(points, config.map, config.seed)
+    mapped = map_coordinates(points, config.map, config.seed)
     order = np.argsort(source.offsets, kind="stable")
     recording = order[np.searchsorted(source.offsets[order], sample, side="right") - 1]
     frame = sample - source.offsets[recording]
     sorting = np.lexsort((frame, recording))
     recording, frame = recording[sorting], frame[sorting]
-    return FrameMap(method=method, xy=xy[sorting], recording=recording, frame=frame), points[sorting]
+    return FrameMap(method=mapped.about, xy=mapped.xy[sorting], recording=recording, frame=frame), points[sorting]
 
 
 def _colored(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[FrameMap, tuple[str, ...]]:

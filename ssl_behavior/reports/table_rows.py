@@ -9,7 +9,7 @@ import numpy as np
 from ssl_behavior.clusters.distinctive import Difference
 from ssl_behavior.clusters.enrichment import Enrichment
 from ssl_behavior.reports.contents import Ethogram, FrameMap, Report
-from ssl_behavior.reports.maps import named
+from ssl_behavior.reports.map_channels import named
 
 __all__ = [
     "MOST_BOUTS",

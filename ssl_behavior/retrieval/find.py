@@ -9,6 +9,7 @@ from ssl_behavior.arguments import several
 from ssl_behavior.bouts import Span
 from ssl_behavior.embedding_space import SpaceConfig
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, bout_columns, open_embeddings
+from ssl_behavior.plots import search_hits
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.retrieval.frame_index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import (
@@ -60,6 +61,20 @@ class Neighbors(Described, Sequence[NearBout]):
             "distance": [bout.distance for bout in self.bouts],
         }
         return data_frame(columns)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the bouts along the time of their recordings, with the distance as color.
+
+        Parameters
+        ----------
+        options : arguments of `ssl_behavior.plots.search_hits`: title, ax.
+
+        Raises
+        ------
+        InputError
+            If there is no bout, or matplotlib is not installed.
+        """
+        return search_hits(self, **options)
 
     def _headline(self) -> str:
         return f"Neighbors: {counted(len(self), 'bout')}, the nearest first"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import ssl_behavior
+from probe.results import PLOTS
 from ssl_behavior.cli import main
 from ssl_behavior.embedding import Encoder
 from ssl_behavior.errors import InputError
@@ -85,3 +86,60 @@ def test_mistakes_name_the_argument(arguments, message, store, embeddings):
     given = {"runs": embeddings, "store": store, "task": "behavior", "references": "none", "verbose": False} | arguments
     with pytest.raises(InputError, match=message):
         ssl_behavior.probe(**given)
+
+
+def test_results_hold_the_confusion_matrix_and_the_calibration(store, embeddings, tmp_path):
+    plot = {"split": SPLIT, "references": "raw", "verbose": False, "seeds": 2}
+    found = ssl_behavior.probe(embeddings, store, "behavior", fractions=(50.0, 100.0), out=tmp_path / "out", **plot)
+    known = sum((store.labels("behavior")[store.row(id).slice] >= 0).sum() for id in SPLIT["test"])
+    written = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    for row, again in zip(found.results["rows"], written, strict=True):
+        counts = np.array(row["confusion"])
+        assert again["confusion"] == counts.tolist()
+        # Each held-out frame counts once a seed.
+        assert counts.sum(axis=1).tolist() == [2 * row["classes"][name]["support"] for name in CLASSES]
+        recall = np.diag(counts)[0] / counts[0].sum()
+        assert recall == pytest.approx(row["classes"]["attack"]["recall"]["mean"])
+        for name in CLASSES:
+            bins = again["calibration"][name]
+            assert sum(bins["frames"]) == 2 * known and sum(bins["positive"]) == 2 * row["classes"][name]["support"]
+            pairs = zip(bins["probability"], np.arange(10) / 10, bins["frames"], strict=True)
+            assert all((p is None) if not n else low <= p <= low + 0.1001 for p, low, n in pairs)
+
+
+def test_classes_that_do_not_exclude_each_other_have_no_confusion_matrix(store, embeddings):
+    found = ssl_behavior.probe(
+        embeddings, store, "behavior", kind="binary", seeds=1, references="none", split=SPLIT, verbose=False
+    )
+    (row,) = found.results["rows"]
+    assert row["confusion"] is None and list(row["calibration"]) == ["attack", "mount"]
+
+
+def test_results_choose_their_plot(store, embeddings, monkeypatch):
+    found = ssl_behavior.probe(embeddings, store, "behavior", seeds=1, references="none", split=SPLIT, verbose=False)
+    drawn = []
+    for name in PLOTS:
+        monkeypatch.setitem(PLOTS, name, lambda results, name=name, **options: drawn.append((name, options)))
+    found.plot(title="a")
+    found.plot("calibration")
+    found.results["task"] = found.results["task"] | {"kind": "binary"}
+    found.plot()
+    found.results["annotators"] = [{}]
+    found.plot()
+    found.results["rows"] = [found.results["rows"][0], found.results["rows"][0] | {"percent": 5.0}]
+    found.plot()
+    expected = ["confusion", "calibration", "calibration", "annotator_matrix", "few_label_curve"]
+    assert drawn[0][1] == {"title": "a"} and [name for name, _ in drawn] == expected
+    with pytest.raises(InputError, match="`kind` must be one of 'few_label_curve', 'confusion'"):
+        found.plot("scores")
+
+
+def test_plots_of_a_probe_are_drawn(store, embeddings):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    found = ssl_behavior.probe(
+        embeddings, store, "behavior", seeds=2, references="raw", fractions=(50.0, 100.0), split=SPLIT, verbose=False
+    )
+    for kind in ("few_label_curve", "confusion", "calibration"):
+        ax = figure().subplots()
+        assert found.plot(kind, ax=ax) is ax
+        ax.figure.canvas.draw()

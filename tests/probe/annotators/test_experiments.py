@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from io import StringIO
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from probe.annotators import run_annotator_experiments, style_transfer
 from probe.command import parse
 from probe.experiment import Experiment, split_parts
+from probe.results import ProbeResults
 from probe.run import run_probe
 from probe.saved_probes import load_annotators
 from probe.tasks import parse_macro, task_parts
@@ -69,3 +71,16 @@ def test_annotators_mode_writes_scores_probe_and_matrices(styles, write_embeddin
     assert results["macro_f1"]["mean"] == pytest.approx(np.diag(score).mean())
     text = (out / "annotators.md").read_text()
     assert all(f"{value:.3f}" in text for value in score.ravel()) and "cosine" in text
+    stored = {
+        matrix["name"]: matrix["values"] for matrix in json.loads((out / "results.json").read_text())["annotators"]
+    }
+    assert list(stored) == ["rows", "styles", "agreement", "transfer"]
+    np.testing.assert_allclose(np.array(stored["transfer"], float), score)
+    ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    image = ProbeResults(results, out).plot(ax=ax).images[0].get_array()
+    assert image[0, 1] == stored["agreement"][0][1]
+    (row,) = results["rows"]
+    parts = [part["confusion"] for part in row["parts"].values()]
+    assert np.array_equal(row["confusion"], np.sum(parts, axis=0)) and len(parts) == len(THRESHOLDS)
+    frames = [part["calibration"]["attack"]["frames"] for part in row["parts"].values()]
+    assert np.array_equal(row["calibration"]["attack"]["frames"], np.sum(frames, axis=0))

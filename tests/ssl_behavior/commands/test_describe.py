@@ -181,7 +181,7 @@ def test_without_groups_nothing_is_compared(inputs, tmp_path):
 
 
 def test_without_matplotlib_everything_but_figures(inputs, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(describe, "find_spec", lambda name: None)
+    monkeypatch.setattr("ssl_behavior.plots.style.find_spec", lambda name: None)
     assert run(inputs, tmp_path / "out", "--groups-csv", inputs / "groups.csv", "--factor", "treatment") == 0
     assert "pip install 'ssl-behavior[plots]'" in capsys.readouterr().out
     assert (tmp_path / "out" / "profiles.csv").exists() and not list((tmp_path / "out").glob("*.png"))

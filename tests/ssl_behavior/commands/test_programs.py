@@ -254,6 +254,6 @@ def test_figure_errors_come_before_measuring(case, store, capsys, monkeypatch):
     monkeypatch.setattr(programs, "measure_programs", measure)
     arguments, message = UNDRAWABLE.get(case, (["{store}", "--figure", "x.png"], "pip install 'ssl-behavior[plots]'"))
     if case == "no matplotlib":
-        monkeypatch.setattr(programs_figure, "find_spec", lambda _: None)
+        monkeypatch.setattr("ssl_behavior.plots.style.find_spec", lambda _: None)
     assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
     assert message in " ".join(capsys.readouterr().err.split())

@@ -5,8 +5,8 @@ import torch
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.recording import observed_points
-from ssl_behavior.reports import maps
-from ssl_behavior.reports.maps import program_channels, tracking_channels
+from ssl_behavior.reports import map_channels
+from ssl_behavior.reports.map_channels import program_channels, tracking_channels
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader
 
@@ -23,8 +23,8 @@ def sampled(store, step=5):
 
 
 def test_chunked_programs_equal_the_whole(store, monkeypatch):
-    monkeypatch.setattr(maps, "_CHUNK_FRAMES", 64)
-    monkeypatch.setattr(maps, "_MARGIN_SECONDS", 5.5)
+    monkeypatch.setattr(map_channels, "_CHUNK_FRAMES", 64)
+    monkeypatch.setattr(map_channels, "_MARGIN_SECONDS", 5.5)
     recording, frame = sampled(store)
     found, notes = program_channels(store, store.rows, ("speed", "following"), recording, frame)
     assert [one.name for one in found] == [

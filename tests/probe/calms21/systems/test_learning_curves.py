@@ -1,7 +1,6 @@
 """Few labels: nested draws, what is undefined, and a figure of it."""
 
 import json
-import sys
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 from probe.calms21.learning_curves import (
-    check_figure,
     covering_rows,
     draw_curves,
     draw_streams,
@@ -20,6 +18,7 @@ from probe.calms21.prediction_cache import cached_predictions
 from probe.calms21.systems import PostprocessingConfig
 from probe.tasks import parse_macro
 from ssl_behavior.errors import InputError
+from ssl_behavior.plots.style import check_figure
 
 
 @pytest.fixture
@@ -132,7 +131,6 @@ def test_figure_errors_come_before_training(centroids, problem, split, macros, t
         draw_curves([], tmp_path / "none.png")
     with pytest.raises(InputError, match="ends in"):
         check_figure(tmp_path / "curves.doc")
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr("probe.calms21.learning_curves.find_spec", lambda name: None)
+    monkeypatch.setattr("ssl_behavior.plots.style.find_spec", lambda name: None)
     with pytest.raises(InputError, match="matplotlib"):
         check_figure(tmp_path / "curves.png")
