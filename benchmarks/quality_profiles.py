@@ -23,11 +23,11 @@ from simulated_studies import PLANTED, StudyConfig, simulate_study
 from ssl_behavior.clusters.group_comparison import (
     MEASURES,
     Comparison,
-    Groups,
     Profiles,
     ProfilesConfig,
     compare_profiles,
 )
+from ssl_behavior.clusters.groups import Groups
 
 STUDIES = {
     "nothing, 4 animals": StudyConfig(animals=4),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssl_behavior.clusters.frame_clusters import FrameClusters
-from ssl_behavior.clusters.group_comparison import Groups
+from ssl_behavior.clusters.groups import Groups
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import numpy_generator

@@ -26,6 +26,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free
 from ssl_behavior.io.annotated_recording import AnnotatedRecording
 from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, LABELS_FILE, write_annotations
+from ssl_behavior.plots import ethogram
 from ssl_behavior.recording import StreamFacts
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.store import Store, open_store
@@ -83,6 +84,26 @@ class Annotations(Described):
         columns |= {f"{name}_s": [getattr(bout, name) / one.fps for one, bout in found] for name in ("start", "stop")}
         columns["probability"] = [_number(bout) for _, bout in found]
         return data_frame(columns)
+
+    def plot(self, recording: str | None = None, **options: Any) -> Any:
+        """Draw an ethogram of a recording, see `ssl_behavior.plots.ethogram`; None = the first recording.
+
+        Parameters
+        ----------
+        options : further arguments of `ethogram`: rows, frames, time, colors, title, ax.
+
+        Raises
+        ------
+        InputError
+            If there is no such recording, or matplotlib is not installed.
+        """
+        if not self.recordings:
+            raise InputError("there are no labels to draw")
+        own = self[recording] if recording is not None else self.recordings[0]
+        streams: dict[str, Any] = dict(own.labels)
+        for name in own.pair_labels:
+            streams[name] = [bout for bout in own.bouts if bout.stream == name]
+        return ethogram(streams, fps=own.fps, **{"title": own.id} | options)
 
     @property
     def _ids(self) -> list[str]:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder, pretrain
     from probe.annotate import Annotations, annotate
     from probe.results import ProbeResults, probe
-    from ssl_behavior.clusters import Clustering, cluster, describe
+    from ssl_behavior.clusters import Clustering, cluster, compare, describe
     from ssl_behavior.clusters.cards import Cards
+    from ssl_behavior.clusters.group_comparison import Profiles
     from ssl_behavior.embedding import Encoder, load
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.errors import InputError
@@ -40,11 +41,13 @@ __all__ = [
     "Neighbors",
     "PoseEmbedder",
     "ProbeResults",
+    "Profiles",
     "Recording",
     "Skeleton",
     "Store",
     "annotate",
     "cluster",
+    "compare",
     "describe",
     "load",
     "load_skeleton",
@@ -62,6 +65,8 @@ _HOME = {
     "Cards": "clusters.cards",
     "Clustering": "clusters",
     "cluster": "clusters",
+    "compare": "clusters",
+    "Profiles": "clusters.group_comparison",
     "describe": "clusters",
     "report": "reports",
     "Neighbors": "retrieval",

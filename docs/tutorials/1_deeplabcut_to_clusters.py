@@ -58,11 +58,23 @@ clusters = sb.cluster(embeddings, 8, out="clusters", verbose=False)
 clusters.to_frame().head()
 
 # %%
-# What do the mice do in each cluster? ``describe`` measures it, and compares the clusters with labels where there are
-# some.
+# What do the mice do in each cluster? ``describe`` measures it.
 
 cards = sb.describe(clusters, embeddings, store, verbose=False)
-cards.to_frame()
+for card in cards.clusters:
+    print(f"{card.cluster}: {card.sentence}")
+
+# %%
+# Plot them
+# ---------
+#
+# Objects draw themselves. The map places frames by the two principal components of their embedding; the ethogram has the
+# labels of the simulation above the clusters.
+
+embeddings.plot(clusters)
+
+# %%
+clusters.plot("mouse001", store=store)
 
 # %%
 # Look at bouts

@@ -92,6 +92,15 @@ labels
 labels.to_frame().head()
 
 # %%
+# Predicted labels below those of the simulation, in a recording that the classifier has not seen:
+
+streams = {
+    "labeled": store["mouse005"].labels["behavior"],
+    "predicted": labels["mouse005"].labels["behavior"],
+}
+sb.plots.ethogram(streams, fps=30, title="mouse005")
+
+# %%
 # What to check
 # -------------
 #

@@ -10,6 +10,8 @@ from ssl_behavior.clusters.cards import Cards, make_cards
 from ssl_behavior.clusters.clustering import DENSITY_DIMS, Clustering, fit_clusters
 from ssl_behavior.clusters.folder import MARKER, ClusteredStore, load_clustering, save_clustering
 from ssl_behavior.clusters.frame_clusters import SmoothingConfig
+from ssl_behavior.clusters.group_comparison import Profiles, ProfilesConfig, compare_profiles
+from ssl_behavior.clusters.groups import groups_of, read_groups
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding_space import SpaceConfig
 from ssl_behavior.embeddings_folder import Embeddings, open_embeddings
@@ -19,7 +21,7 @@ from ssl_behavior.programs import ProgramsConfig, with_programs_of
 from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import progress_if
 
-__all__ = ["METHODS", "cluster", "describe"]
+__all__ = ["METHODS", "cluster", "compare", "describe"]
 
 METHODS = ("kmeans", "hdbscan")
 
@@ -121,6 +123,43 @@ def describe(
             clustered, found.space.blocks(source), found.model.centers, unit=found.space.config.unit,
             programs=measured, medoids=examples, seed=seed, progress=progress,
         )  # fmt: skip
+
+
+def compare(
+    clusters: Clustering | str | Path,
+    groups: Any,
+    factor: str | None = None,
+    *,
+    level: float = ProfilesConfig.level,
+    permutations: int = ProfilesConfig.permutations,
+    seed: int = 0,
+) -> Profiles:
+    """Compare groups of animals in their use of clusters: share of frames, bouts per minute, and length of bouts.
+
+    The unit is the animal: its recordings are pooled. p values come from permutations of the animals' groups, q values
+    from Benjamini and Hochberg over all clusters and pairs of groups.
+
+    Parameters
+    ----------
+    clusters : of `cluster`, or their folder.
+    groups : CSV file, data frame, or mapping of columns: `recording`, `animal`, and factors such as `treatment`.
+        Without `animal`, each recording is an animal.
+    factor : column to compare by; None = the only one.
+    level : false discovery rate of reported differences.
+    permutations : maximum number of arrangements of the animals; above it, a random sample.
+    seed : seed of all random numbers.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, names unknown recordings, or has fewer than two groups or two animals in a group.
+    """
+    check_number(level, "level")
+    settings = ProfilesConfig(level=level, permutations=whole_number(permutations, "permutations"), seed=seed)
+    found = opened(clusters, Clustering, "clusters", load_clustering).frames
+    of_file = isinstance(groups, str | Path)
+    read = read_groups(groups, found.rows, factor) if of_file else groups_of(groups, found.rows, factor)
+    return compare_profiles(found, read, settings)
 
 
 def _config(

@@ -5,15 +5,12 @@ per minute, and the median length of its bouts. The unit is the animal, never th
 one animal are pooled. p values come from permutations of the animals' groups, q values from Benjamini and Hochberg over
 all clusters (and pairs of groups), separately for each of the three numbers.
 
-A CSV file gives the animal and the group of each recording or, for embeddings of animals or pairs, of each
-acting animal of a recording. Figures show every animal's share of every cluster, and the
-differences between groups; every group has its own color and marker (`ssl_behavior.plots.style`).
+Figures show every animal's share of every cluster, and the differences between groups; every group has its own color
+and marker (`ssl_behavior.plots.style`).
 """
 
-import csv
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,204 +28,23 @@ from ssl_behavior.clusters.group_statistics import (
     minimum_p,
     permutation_p,
 )
-from ssl_behavior.embeddings_folder import EmbeddingRow
+from ssl_behavior.clusters.groups import Groups
 from ssl_behavior.errors import InputError
-from ssl_behavior.plots.style import line_style, literal, save_figure, styled, tidy
-from ssl_behavior.terminal import counted, quoted
+from ssl_behavior.plots.style import axes_for, legend_beside, line_style, literal, save_figure, styled, tidy
+from ssl_behavior.reprs import Described, data_frame
+from ssl_behavior.terminal import counted, listed
 
 __all__ = [
     "MEASURES",
     "Comparison",
     "GroupMean",
-    "Groups",
     "OverallTest",
     "Profiles",
     "ProfilesConfig",
     "compare_profiles",
     "draw_effects",
     "draw_shares",
-    "read_groups",
 ]
-
-_RECORDING, _AGENT, _ANIMAL = "recording", "agent", "animal"
-_FEWEST_ANIMALS = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Groups:
-    """Recordings to compare.
-
-    Parameters
-    ----------
-    factor : column of the file that defines the groups.
-    names : names of the groups, in the order of the file.
-    group, animal : id of a row (a recording, or an animal or pair of it) -> group and animal of each compared row.
-    within : every animal was recorded in every group (days of one animal) and is compared with itself; otherwise each
-        animal is in one group.
-    notes : recordings and animals left out, and reasons, a sentence each.
-    """
-
-    factor: str
-    names: tuple[str, ...]
-    group: Mapping[str, str]
-    animal: Mapping[str, str]
-    within: bool
-    notes: tuple[str, ...] = ()
-
-    @property
-    def animals(self) -> dict[str, list[str]]:
-        """Group -> its animals, in the file's order."""
-        found: dict[str, dict[str, None]] = {name: {} for name in self.names}
-        for id, name in self.group.items():
-            found[name][self.animal[id]] = None
-        return {name: list(animals) for name, animals in found.items()}
-
-
-def read_groups(path: str | Path, rows: Sequence[EmbeddingRow], factor: str | None = None) -> Groups:
-    """Read a CSV file with the columns `recording`, `animal` (without it, each recording is an animal), and factors.
-
-    All animals and pairs of a recording have its group. With a column `agent`, a line is about one acting animal of a
-    recording: animals of one recording can be in different groups, and without `animal` each of them is one.
-
-    Parameters
-    ----------
-    rows : of the clustering; those missing in the file are left out with a note.
-    factor : the column that defines the groups; None = the only one.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a column is missing, a recording is unknown or repeated, there are fewer than two
-        groups or fewer than two animals in a group, or some animals are in one group and some in several.
-    """
-    path = Path(path)
-    # Of scenes, a column "agent" is a factor such as a drug.
-    keys = (_RECORDING, _ANIMAL) if not rows or rows[0].actors.unit == "scene" else (_RECORDING, _AGENT, _ANIMAL)
-    header, lines = _table(path, keys)
-    factor = _factor(path, header, factor, keys)
-    of_agents = _AGENT in header and _AGENT in keys
-    ids = {row.id: _name(row.recording, row.agent if of_agents else "") for row in rows}
-    known = tuple(dict.fromkeys(ids.values()))
-    table = _checked(path, lines, known, of_agents)
-    what = "animal" if of_agents else "recording"
-    notes = []
-    if missing := [name for name in known if name not in table]:
-        notes.append(f"{counted(len(missing), what)} not in {path.name}: left out ({quoted(missing)})")
-    if blank := [name for name, line in table.items() if not line[factor]]:
-        notes.append(f"{counted(len(blank), what)} without {factor}: left out ({quoted(blank)})")
-    if _ANIMAL not in header:
-        of = "every animal of every recording counts" if of_agents else "every recording counts"
-        notes.append(f"{path.name} has no column {_ANIMAL!r}: {of} as a separate animal")
-    group = {name: line[factor] for name, line in table.items() if line[factor]}
-    animal = {name: table[name].get(_ANIMAL, name) for name in group}
-    return _of_rows(_designed(path, factor, group, animal, notes), ids)
-
-
-def _name(recording: str, agent: str) -> str:
-    """What a line of the file is about, for messages: "cage3" or "cage3, m1"."""
-    return f"{recording}, {agent}" if agent else recording
-
-
-def _of_rows(groups: Groups, ids: Mapping[str, str]) -> Groups:
-    """Groups of the rows, from groups of what the lines of the file are about; `ids`: row -> that."""
-    rows: dict[str, list[str]] = {}
-    for id, name in ids.items():
-        rows.setdefault(name, []).append(id)
-    own = [(id, name) for name in groups.group for id in rows[name]]
-    return replace(
-        groups,
-        group={id: groups.group[name] for id, name in own},
-        animal={id: groups.animal[name] for id, name in own},
-    )
-
-
-def _table(path: Path, keys: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
-    """The header, and lines as dictionaries; cells are separated by commas, semicolons or tabs."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the file of groups cannot be read ({error}); expected CSV in UTF-8") from None
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    try:
-        cells = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: invalid CSV ({error})") from None
-    cells = [(number, line) for number, line in cells if any(line)]
-    if not cells:
-        raise InputError(f"{path}: the file is empty; expected a line of column names (recording, animal, treatment)")
-    header = [name.lower() if name.lower() in keys else name for name in cells[0][1]]
-    if _RECORDING not in header or len(set(header)) < len(header):
-        raise InputError(f"{path}: expected distinct column names, one of them {_RECORDING!r}, got {header}")
-    for number, line in cells[1:]:
-        if len(line) != len(header):
-            raise InputError(f"{path}, line {number}: expected {len(header)} cells as in the header, got {len(line)}")
-    return header, [dict(zip(header, line, strict=True)) for _, line in cells[1:]]
-
-
-def _factor(path: Path, header: Sequence[str], factor: str | None, keys: Sequence[str]) -> str:
-    known = [name for name in header if name not in keys]
-    if factor is None and len(known) == 1:
-        return known[0]
-    if factor is None or factor not in known:
-        what = (
-            "`factor` must name the column to compare by" if factor is None else f"no column {factor!r} to compare by"
-        )
-        raise InputError(f"{path}: {what}; the file has {known or 'none'}")
-    return factor
-
-
-def _checked(
-    path: Path, lines: Sequence[dict[str, str]], known: Sequence[str], of_agents: bool
-) -> dict[str, dict[str, str]]:
-    """Lines by what they are about, see `_name`; unknown and repeated ones are refused."""
-    seen: dict[str, dict[str, str]] = {}
-    what = "animal" if of_agents else "recording"
-    for line in lines:
-        name = _name(line[_RECORDING], line[_AGENT] if of_agents else "")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {quoted(known)}"
-            raise InputError(f"{path}: {what} {name!r} was not clustered{hint}")
-        if name in seen:
-            had = "an animal of a recording" if of_agents else "a recording"
-            raise InputError(f"{path}: {what} {name!r} is listed twice; {had} has one animal and one group")
-        if not line.get(_ANIMAL, name):
-            raise InputError(f"{path}: {what} {name!r} has no animal; give its name, or leave the {what} out")
-        seen[name] = line
-    return seen
-
-
-def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping[str, str], notes: list[str]) -> Groups:
-    """Groups of a design between or within animals, with a check that there are enough animals."""
-    names = tuple(dict.fromkeys(group.values()))
-    if len(names) < 2:
-        raise InputError(f"{path}: {factor} must have at least two values to compare, got {list(names)}")
-    of: dict[str, set[str]] = {}
-    for id, name in group.items():
-        of.setdefault(animal[id], set()).add(name)
-    several = [one for one, found in of.items() if len(found) > 1]
-    if several:
-        whole = [one for one in of if len(of[one]) == len(names)]
-        if len(whole) < max(_FEWEST_ANIMALS, len(of) / 2):
-            raise InputError(
-                f"{path}: animal {several[0]!r} is in several groups of {factor} ({sorted(of[several[0]])}), but most "
-                f"animals are not in all of {list(names)}; put every animal in exactly one group, or every animal in "
-                "all groups"
-            )
-        if partial := [one for one in of if one not in whole]:
-            notes = [*notes, f"{counted(len(partial), 'animal')} not in every group: left out ({quoted(partial)})"]
-        group = {id: name for id, name in group.items() if animal[id] in whole}
-        animal = {id: one for id, one in animal.items() if id in group}
-    found = Groups(factor=factor, names=names, group=group, animal=animal, within=bool(several), notes=tuple(notes))
-    for name, animals in found.animals.items():
-        if len(animals) < _FEWEST_ANIMALS:
-            raise InputError(
-                f"{path}: group {name!r} of {factor} has {counted(len(animals), 'animal')} ({animals[0]!r}); a "
-                "comparison needs at least two in each group, because one animal shows no variation between animals"
-            )
-    return found
 
 
 MEASURES: Mapping[str, str] = {
@@ -307,6 +123,13 @@ class Comparison:
     q: float | None
     found: bool
 
+    def to_row(self) -> dict[str, Any]:
+        """Row of a table, with columns for means and numbers of animals of both groups."""
+        row = asdict(self)
+        for name in ("first", "second"):
+            row |= {f"{key}_{name}": value for key, value in row.pop(f"of_{name}").items()}
+        return row
+
 
 @dataclass(frozen=True, kw_only=True)
 class OverallTest:
@@ -319,8 +142,8 @@ class OverallTest:
     found: bool
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Profiles:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Profiles(Described):
     """Groups of animals and their use of clusters.
 
     Parameters
@@ -346,6 +169,51 @@ class Profiles:
     exact: bool
     arrangements: int
     notes: tuple[str, ...]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row per measure, pair of groups and cluster: means, difference and its interval,
+        effect size, p and q value, and whether a difference was found.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        rows = [one.to_row() for one in self.comparisons]
+        return data_frame({name: [row[name] for row in rows] for name in rows[0]})
+
+    def plot(self, *, title: str = "", ax: Any = None) -> Any:
+        """Draw the share of every cluster: a point per animal, a bar at each group's mean, a star at differences.
+
+        Parameters
+        ----------
+        ax : axes to draw on; None = a new figure.
+
+        Returns
+        -------
+        The axes.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is not installed, or `ax` is no axes.
+        """
+        return _plot_shares(self, title, ax)
+
+    def _headline(self) -> str:
+        found = sum(one.found for one in self.comparisons)
+        return (
+            f"Comparison by {self.groups.factor!r}: {counted(found, 'difference')} found in "
+            f"{counted(len(self.comparisons), 'test')}, {self.num_clusters} clusters"
+        )
+
+    def _facts(self) -> list[tuple[str, str]]:
+        sizes = [f"{name} ({counted(len(animals), 'animal')})" for name, animals in self.groups.animals.items()]
+        which = "all" if self.exact else "a sample of"
+        tested = (
+            f"{which} {self.arrangements:,} arrangements of the animals, false discovery rate {self.config.level:g}"
+        )
+        return [("groups", listed(sizes, 8)), ("test", tested), *(("note", note) for note in self.notes)]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: unknown numbers are None."""
@@ -585,6 +453,23 @@ def draw_shares(profiles: Profiles, path: Path) -> None:
     path : file; its ending (.png, .svg, .pdf) sets the format.
     """
     figure, (axis,) = _figure(profiles, 1)
+    _draw_shares(axis, profiles)
+    _finish(figure, [axis], profiles)
+    save_figure(figure, path)
+
+
+@styled
+def _plot_shares(profiles: Profiles, title: str, ax: Any) -> Any:
+    ax = axes_for(ax, _WIDTH_INCHES, _height(profiles))
+    _draw_shares(ax, profiles)
+    _name_rows([ax], profiles)
+    legend_beside(ax, ax.get_legend_handles_labels()[0], literal(profiles.groups.factor))
+    if title:
+        ax.set_title(literal(title))
+    return ax
+
+
+def _draw_shares(axis: Any, profiles: Profiles) -> None:
     names = profiles.groups.names
     offsets = _offsets(len(names))
     values = 100 * profiles.values["share"]
@@ -600,8 +485,6 @@ def draw_shares(profiles: Profiles, path: Path) -> None:
         axis.vlines(own.mean(axis=0), heights - 0.12, heights + 0.12, color=color, linewidth=2)
     axis.set_xlabel("share of an animal's frames in %")
     axis.set_xlim(left=0)
-    _finish(figure, [axis], profiles)
-    save_figure(figure, path)
 
 
 @styled
@@ -645,11 +528,15 @@ def _draw_pair(axis: Any, own: Sequence[Comparison], place: int, offset: float, 
 def _figure(profiles: Profiles, panels: int) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
-    across = max(1, len(profiles.groups.names) - 1)
-    height = 1.6 + profiles.num_clusters * _ROW_INCHES * (1 + 0.25 * (across - 1))
+    height = _height(profiles)
     width = _WIDTH_INCHES if panels == 1 else _PANEL_INCHES * panels
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
+def _height(profiles: Profiles) -> float:
+    across = max(1, len(profiles.groups.names) - 1)
+    return 1.6 + profiles.num_clusters * _ROW_INCHES * (1 + 0.25 * (across - 1))
 
 
 def _offsets(number: int) -> np.ndarray:
@@ -657,9 +544,8 @@ def _offsets(number: int) -> np.ndarray:
     return np.linspace(-0.25, 0.25, number) if number > 1 else np.zeros(1)
 
 
-def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
-    """Add row names (found clusters in bold with a star) and the legend."""
-    level = profiles.config.level
+def _name_rows(axes: Sequence[Any], profiles: Profiles) -> None:
+    """Add the numbers of clusters; those whose share differs are bold, with a star."""
     found = {one.cluster for one in profiles.comparisons if one.found and one.measure == "share"}
     axes[0].set_yticks(range(profiles.num_clusters))
     axes[0].set_yticklabels([f"{n} *" if n in found else f"{n}" for n in range(profiles.num_clusters)], fontsize=8)
@@ -671,6 +557,12 @@ def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
         tidy(axis, "x")
         for row in range(1, profiles.num_clusters, 2):
             axis.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", zorder=-1, linewidth=0)
+
+
+def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
+    """Add row names, a legend and a title."""
+    level = profiles.config.level
+    _name_rows(axes, profiles)
     handles: dict[str, Any] = {}
     for axis in axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):

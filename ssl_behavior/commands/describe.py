@@ -45,7 +45,8 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.clusters.folder import ClusteredStore
-    from ssl_behavior.clusters.group_comparison import compare_profiles, read_groups
+    from ssl_behavior.clusters.group_comparison import compare_profiles
+    from ssl_behavior.clusters.groups import read_groups
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
@@ -201,7 +202,7 @@ def write_profiles(profiles: "Profiles", folder: Path) -> None:
     """Write `profiles.json` and `profiles.csv`."""
     contents = {"format": "ssl-behavior profiles", "version": FORMAT_VERSION} | profiles.to_dict()
     write_json(folder / "profiles.json", contents)
-    _write(folder / "profiles.csv", _csv(_flat(one) for one in profiles.comparisons))
+    _write(folder / "profiles.csv", _csv(one.to_row() for one in profiles.comparisons))
 
 
 def _write(path: Path, text: str) -> None:
@@ -247,15 +248,6 @@ def _discovery_rows(cards: "Cards", rows: "Mapping[str, EmbeddingRow]") -> Itera
             "start_frame": bout.start, "stop_frame": bout.stop, "start_s": round(bout.start / row.fps, 3),
             "stop_s": round(bout.stop / row.fps, 3), "surprise_bits": bout.surprise,
         } | {name: getattr(row, name) for name in actors}  # fmt: skip
-
-
-def _flat(one: "Comparison") -> dict[str, Any]:
-    """A comparison as a row of `profiles.csv`, with columns for means and numbers of animals."""
-    row = asdict(one)
-    for name in ("of_first", "of_second"):
-        of = row.pop(name)
-        row |= {f"{key}_{name.removeprefix('of_')}": value for key, value in of.items()}
-    return row
 
 
 def _plain(text: str) -> str:

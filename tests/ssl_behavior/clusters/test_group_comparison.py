@@ -6,7 +6,8 @@ import pytest
 from simulated_studies import PLANTED, StudyConfig, simulate_study
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.group_comparison import MEASURES, Groups, ProfilesConfig, compare_profiles
+from ssl_behavior.clusters.group_comparison import MEASURES, ProfilesConfig, compare_profiles
+from ssl_behavior.clusters.groups import Groups
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ssl_behavior.clusters.group_comparison import read_groups
+from ssl_behavior.clusters.groups import read_groups
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 

@@ -15,7 +15,8 @@ from ssl_behavior.clusters.cluster_count import _halves
 from ssl_behavior.clusters.embedding_quality import QualityConfig, compare_embeddings
 from ssl_behavior.clusters.enrichment import contingency, enrichments
 from ssl_behavior.clusters.folder import ClusteredStore
-from ssl_behavior.clusters.group_comparison import compare_profiles, read_groups
+from ssl_behavior.clusters.group_comparison import compare_profiles
+from ssl_behavior.clusters.groups import read_groups
 from ssl_behavior.embeddings_folder import Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.row_labels import behavior_labels, frame_labels

@@ -9,7 +9,8 @@ import torch
 from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.enrichment import Enrichment
-from ssl_behavior.clusters.group_comparison import Groups, compare_profiles
+from ssl_behavior.clusters.group_comparison import compare_profiles
+from ssl_behavior.clusters.groups import Groups
 from ssl_behavior.commands import describe
 from ssl_behavior.embeddings_folder import EmbeddingRow, store_embeddings
 from ssl_behavior.recording import Labels
