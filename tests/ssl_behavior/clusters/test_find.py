@@ -5,6 +5,8 @@ import pytest
 
 import ssl_behavior
 from ssl_behavior.clusters import DensityConfig, KMeansConfig, fit_clusters, load_clustering
+from ssl_behavior.clusters.group_comparison import compare_profiles
+from ssl_behavior.clusters.groups import groups_of
 from ssl_behavior.errors import InputError
 
 
@@ -68,3 +70,28 @@ def test_mistakes_name_the_argument(arguments, message, embeddings, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         ssl_behavior.cluster(embeddings, verbose=False, **arguments)
+
+
+def test_groups_are_compared_as_the_command_compares_them(embeddings_of, tmp_path):
+    """Two animals more often in one cluster than two others; the numbers are those of the long way."""
+    rng = np.random.default_rng(1)
+    centers = np.array([[0.0, 0, 0, 0], [9.0, 0, 0, 0]])
+    share = np.repeat([0.2, 0.3, 0.7, 0.8], 100)
+    rows = centers[(rng.random(400) < share).astype(int)] + rng.normal(0, 0.1, (400, 4))
+    embeddings = embeddings_of(tmp_path / "G", rows.astype(np.float32), (100,) * 4)
+    found = ssl_behavior.cluster(embeddings, 2, minimum_bout_seconds=0.0, verbose=False)
+    table = {"recording": ["r0", "r1", "r2", "r3"], "treatment": ["control", "control", "drug", "drug"]}
+    profiles = ssl_behavior.compare(found, table)
+    expected = compare_profiles(found.frames, groups_of(table, found.frames.rows))
+    assert profiles.to_dict() == expected.to_dict()
+    frame = profiles.to_frame()
+    assert list(frame.columns[:4]) == ["cluster", "measure", "first", "second"] and len(frame) == 2 * 3
+    own = frame[frame["measure"] == "share"].sort_values("difference")
+    assert own["difference"].iloc[1] == pytest.approx(-own["difference"].iloc[0]) and own["difference"].iloc[1] > 0.3
+    assert repr(profiles).startswith("Comparison by 'treatment': 0 differences found in 6 tests, 2 clusters")
+    axes = profiles.plot()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["control", "drug"]
+    drawn = np.concatenate([one.get_offsets()[:, 0] for one in axes.collections if len(one.get_offsets()) == 4])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(100 * profiles.values["share"].ravel()))
+    with pytest.raises(InputError, match="`level`"):
+        ssl_behavior.compare(found, table, level=2.0)

@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from ssl_behavior.clusters.groups import read_groups
+from ssl_behavior.clusters.groups import groups_of, read_groups
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 
@@ -109,3 +111,42 @@ def test_a_file_that_is_none(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00r")
     with pytest.raises(InputError, match="expected CSV in UTF-8"):
         read_groups(tmp_path / "binary.csv", rows_of(IDS))
+
+
+@pytest.mark.parametrize("kind", ["frame", "mapping", "file"])
+def test_tables_in_memory_are_read_like_files(kind, read, tmp_path):
+    columns = {
+        "Recording": IDS,
+        "animal": [f"rat{n // 2}" for n in range(8)],
+        "treatment": ["drug"] * 4 + ["saline"] * 4,
+    }
+    if kind == "file":
+        groups = read(FULL)
+    elif kind == "mapping":
+        groups = groups_of(columns, rows_of(IDS))
+    else:
+        pandas = pytest.importorskip("pandas")
+        groups = groups_of(pandas.DataFrame(columns), rows_of(IDS), "treatment")
+    assert groups == read(FULL)
+
+
+def test_missing_cells_of_a_data_frame_are_left_out():
+    pandas = pytest.importorskip("pandas")
+    treatment = ["drug", None, "drug", "drug", "saline", float("nan"), "saline", "saline"]
+    groups = groups_of(pandas.DataFrame({"recording": IDS, "treatment": treatment}), rows_of(IDS))
+    assert len(groups.group) == 6 and "2 recordings without treatment" in groups.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (3, "`groups` must be a CSV file, a data frame, or a mapping of columns"),
+        ({"recording": IDS, "treatment": ["drug"]}, "`groups` must be a CSV file, a data frame, or a mapping"),
+        ({"animal": IDS, "treatment": IDS}, "`groups`: expected a column 'recording', got"),
+        ({"recording": IDS[:2], "dose": ["1", "1"], "day": ["1", "2"]}, "`groups`: `factor` must name the column"),
+        ({"recording": ["09"], "treatment": ["drug"]}, "`groups`: recording '09' was not clustered"),
+    ],
+)
+def test_mistakes_in_tables_name_the_argument(table, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        groups_of(table, rows_of(IDS))
