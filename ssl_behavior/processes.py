@@ -91,6 +91,7 @@ class Processes:
                 f"this process has another {', '.join(differing)} than the main process: give all processes the same "
                 "files, options and version of ssl-behavior"
             )
+        self.wait()
 
     def summed(self, array: np.ndarray) -> np.ndarray:
         """Sum of the processes' arrays, which have one shape; overwrites `array`."""
