@@ -44,7 +44,7 @@ FORMAT_VERSION = 1
 Row = TypeVar("Row", bound=FrameRow)
 _DTYPES = ("float16", "float32")
 _ASKED, _FINISHED, _OWN_FINISHED = "asked.json", "finished.json", "finished-{}.txt"
-"""Files of an unfinished export: its settings and table, and the rows that earlier attempts and each process finished."""
+"""Files of an unfinished export: its settings and table, and the rows finished by earlier attempts and each process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -415,7 +415,7 @@ class EmbeddingsWriter:
         row = self.rows[pick]
         stored = np.ascontiguousarray(_as_stored(values, self.dtype, row.id))
         self._array.seek(self._start + (row.offset + span.start) * self._row_bytes)
-        left = memoryview(stored.reshape(-1).view(np.uint8))
+        left = stored.reshape(-1).view(np.uint8).data
         while left:
             left = left[self._array.write(left) :]
 
