@@ -156,6 +156,18 @@ def interrupted_alone(folder, case):
     return left
 
 
+def run_workers(folder, ports):
+    """Both processes through all cases; they are ended if they hang."""
+    workers = mp.start_processes(worker, args=(str(folder), ports), nprocs=2, start_method="spawn", join=False)
+    end = time.monotonic() + 240
+    try:
+        while not workers.join(timeout=10):
+            assert time.monotonic() < end, "the processes wait for each other"
+    finally:
+        for process in workers.processes:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def places(dyad, tmp_path_factory):
     """Folder with the results of two processes and, in `one`, of one; and what the two processes said."""
@@ -176,7 +188,7 @@ def places(dyad, tmp_path_factory):
         assert run("assign", "clusters", "one/scenes", "--out", "one/assigned")["code"] == 0
         interrupted_alone(folder, "resumed")
         ports = dict(zip(CASES, free_ports(len(CASES)), strict=True))
-        mp.start_processes(worker, args=(str(folder), ports), nprocs=2, start_method="spawn")
+        run_workers(folder, ports)
         yield folder, [json.loads((folder / f"told-{rank}.json").read_text()) for rank in range(2)]
         torch.set_default_dtype(before)
 
