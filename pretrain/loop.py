@@ -1,6 +1,6 @@
 """The training loop: steps, validation, collapse warnings, checkpoints. An interrupted run resumes to the same weights.
 
-The first Ctrl-C or SIGTERM finishes the step and saves; the second ends the run at once.
+The first Ctrl-C or SIGTERM finishes the step and saves; a second Ctrl-C ends the run at once.
 """
 
 import math
@@ -169,20 +169,23 @@ def to_model(batch: WindowBatch, method: Method, device: torch.device) -> Window
 
 
 class StopSignals:
-    """While this context is open, the first SIGINT or SIGTERM is noted in `received` instead of raised."""
+    """While this context is open, the first SIGINT or SIGTERM is noted in `received` instead of raised.
+
+    A second SIGINT is raised. Further SIGTERMs change nothing: torchrun and a scheduler each send one.
+    """
 
     def __init__(self) -> None:
         self.received = 0
         self._before: dict[int, object] = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        self._restore()
+        self.received = self.received or number
+        self._restore(signal.SIGINT)
 
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._before = {}
+    def _restore(self, *numbers: int) -> None:
+        for number in numbers:
+            if number in self._before:
+                signal.signal(number, self._before.pop(number))  # type: ignore[arg-type]
 
     def __enter__(self) -> "StopSignals":
         # Other threads receive no signals, and may not handle them.
@@ -193,7 +196,7 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        self._restore(*list(self._before))
 
 
 def label_scores(method: Method, reader: WindowReader, precision: torch.dtype) -> dict[str, float]:

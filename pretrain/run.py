@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, chosen_sources, labeled_sources, open_data
-from pretrain.distributed import in_main, process_group, wrap
+from pretrain.distributed import wrap
 from pretrain.loop import Losses, Trainer
 from pretrain.run_folder import (
     RunFolder,
@@ -30,6 +30,7 @@ from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, label_facts
 from ssl_behavior.methods import METHODS, Method, method_name
 from ssl_behavior.methods.conv_base import ConvConfig
 from ssl_behavior.methods.joint import JointConfig
+from ssl_behavior.processes import joined, process_group
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.terminal import counted, make_console
 
@@ -113,11 +114,12 @@ def train(
     SystemExit
         If SIGINT or SIGTERM stopped the run, after a checkpoint; the code is 128 + the number of the signal.
     """
-    device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
     # A resumed run must have equal bits; the fastest convolutions of a GPU are not deterministic.
     torch.backends.cudnn.deterministic = True
-    with process_group(device), ExitStack() as held:
+    with joined() as processes, ExitStack() as held:
+        device = choose_device(config.device)
+        precision = choose_precision(config.precision, device)
+        held.enter_context(process_group(device))
         check_batch_size(config.data)
         run = RunFolder(out)
         begun = recorded_config(out) if resume and run.exists() else None
@@ -131,16 +133,16 @@ def train(
             open_run(out, config, facts, resume, places, init_fingerprint(config.init) if begun is None else "")
             held.enter_context(only_process(out))
 
-        in_main(take_folder)
+        processes.from_main(take_folder)
         console = console or make_console()
         say, trainer = _speaker(console, wording), None
         try:
-            in_main(lambda: keep_own_programs(config.method, out))
+            processes.from_main(lambda: keep_own_programs(config.method, out))
             trainer = _trainer(config, data, run, device, precision, say)
             received = _train(trainer, run, console, say, name_folder)
         except InputError:
-            if trainer is None or not trainer.steps_done:
-                in_main(run.remove_unbegun)
+            if processes.is_main and (trainer is None or not trainer.steps_done):
+                run.remove_unbegun()
             raise
     if received:
         raise SystemExit(128 + received)

@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import version
+from pathlib import Path
 
 from ssl_behavior.commands import VERBS, as_options, run_verb
 from ssl_behavior.errors import InputError
@@ -61,7 +63,8 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _ended)
     try:
-        return run_verb(verb, arguments)
+        with _shared(verb):
+            return run_verb(verb, arguments)
     except InputError as error:
         return _refused(verb, as_options(str(error)))
     except KeyboardInterrupt:
@@ -73,6 +76,25 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
         return 128 + signal.SIGPIPE
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 2 * (exit.code is not None)
+
+
+@contextmanager
+def _shared(verb: str) -> Iterator[None]:
+    """Under torchrun, an error or a signal in one process ends all, and only the main process prints."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    from ssl_behavior.processes import joined
+
+    with joined() as processes, ExitStack() as held:
+        if not processes.is_main:
+            silence = held.enter_context(Path(os.devnull).open("w"))
+            held.enter_context(redirect_stdout(silence))
+            held.enter_context(redirect_stderr(silence))
+        if not VERBS[verb].shared and "TORCHELASTIC_RUN_ID" in os.environ:
+            known = ", ".join(name for name, other in VERBS.items() if other.shared)
+            raise InputError(f"this verb runs in one process: start it without torchrun, which is for {known}")
+        yield
 
 
 def _refused(verb: str, message: str) -> int:

@@ -6,6 +6,7 @@ through the encoder in chunks that give the numbers of one pass. Python interfac
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +27,7 @@ from ssl_behavior.hub import downloaded, upload
 from ssl_behavior.individuals import advise_individuals
 from ssl_behavior.methods import Method, group_slices, kept_groups, method_name
 from ssl_behavior.model_card import model_card
+from ssl_behavior.processes import Processes, joined
 from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.reprs import Described, described_columns
 from ssl_behavior.skeleton import Skeleton
@@ -260,6 +262,9 @@ def embed_store(
     when it is asked for again; `out` appears when it is whole. Time grows with the number of pairs of animals, the
     folder with the number of units.
 
+    Under torchrun every process calls this function. They share the recordings, and write one folder, the same as that
+    of a single process. `progress` then shows the frames of all.
+
     Parameters
     ----------
     unit : what a row describes: the scene, each animal, or each ordered pair; see `ssl_behavior.units`.
@@ -272,27 +277,49 @@ def embed_store(
     """
     check_dtype(dtype)
     rows, out = list(store.rows if rows is None else rows), Path(out)
-    check_free(out, overwrite, "embeddings.json")
-    method, kept = with_kept_groups(method, without, only)
-    check_gives(method, unit)
-    for row in rows:
-        check_fits(method, row, store.skeleton.keypoints, store.individuals)
-    with write_errors_explained(out):
+    with joined() as processes, write_errors_explained(out):
+        processes.from_main(lambda: check_free(out, overwrite, "embeddings.json"))
+        method, kept = with_kept_groups(method, without, only)
+        check_gives(method, unit)
+        for row in rows:
+            check_fits(method, row, store.skeleton.keypoints, store.individuals)
         export = EmbeddingsWriter(method, store, rows, out, dtype, precision, kept, unit, with_self)
-        total = sum(row.frames for row in export.rows)
-        if export.done:
-            progress("embedding", sum(row.frames for row in export.rows[: export.done]), total)
-        by_id = {row.id: row for row in rows}
-        for recording, picks in groupby(range(export.done, len(export.rows)), lambda pick: export.rows[pick].recording):
-            own = list(picks)
-            actors = [export.rows[pick].actors for pick in own]
-            for span, values in embed_actors(method, store, by_id[recording], actors, kept, chunk_frames, precision):
-                for pick, one in zip(own, values, strict=True):
-                    export.write(pick, span, one)
-                progress("embedding", len(own) * values.shape[1], total)
-            export.finish_row(own[-1])
-        export.finish()
+        processes.check_same(export.contents)
+        finished = processes.from_main(export.begin)
+        export.open(processes.rank, processes.size)
+        with closing(export):
+
+            def embed(row: StoreRow, actors: Sequence[Actors]) -> Iterator[tuple[slice, np.ndarray]]:
+                return embed_actors(method, store, row, actors, kept, chunk_frames, precision)
+
+            _write_rows(export, embed, {row.id: row for row in rows}, set(finished), processes, progress)
+        processes.from_main(export.publish)
     return Embeddings(out)
+
+
+def _write_rows(
+    export: EmbeddingsWriter,
+    embed: Callable[[StoreRow, Sequence[Actors]], Iterator[tuple[slice, np.ndarray]]],
+    by_id: Mapping[str, StoreRow],
+    finished: Collection[int],
+    processes: Processes,
+    progress: Progress,
+) -> None:
+    """Embed the rows that are not finished, a recording at a time; returns when all processes have done their share."""
+    table = export.rows
+    total = sum(row.frames for row in table)
+    if finished:
+        progress("embedding", sum(table[pick].frames for pick in finished), total)
+    left = [pick for pick in range(len(table)) if pick not in finished]
+    recordings = [list(picks) for _, picks in groupby(left, lambda pick: table[pick].recording)]
+    work = processes.share([sum(table[pick].frames for pick in own) for own in recordings])
+    for own in map(recordings.__getitem__, work):
+        for span, values in embed(by_id[table[own[0]].recording], [table[pick].actors for pick in own]):
+            for pick, one in zip(own, values, strict=True):
+                export.write(pick, span, one)
+            progress("embedding", work.advance(len(own) * values.shape[1]), total)
+        export.finish_rows(own)
+    work.finish(lambda frames: progress("embedding", frames, total))
 
 
 def embed_row(

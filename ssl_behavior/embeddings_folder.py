@@ -46,8 +46,8 @@ __all__ = [
 FORMAT_VERSION = 1
 Row = TypeVar("Row", bound=FrameRow)
 _DTYPES = ("float16", "float32")
-_ASKED, _PROGRESS = "asked.json", "progress.json"
-"""Files of an unfinished export: its settings and table, and the number of finished rows."""
+_ASKED, _FINISHED, _OWN_FINISHED = "asked.json", "finished.json", "finished-{}.txt"
+"""Files of an unfinished export: its settings and table, and the rows finished by earlier attempts and each process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -464,11 +464,15 @@ def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarra
 
 
 class EmbeddingsWriter:
-    """Unfinished export: a folder beside `out` that records how many rows of its table are done.
+    """Unfinished export: a folder beside `out` with the array, and with lists of the rows that are finished.
+
+    One process calls `begin`. Then each process writes its own rows between `open` and `close`, to their places in the
+    array and to a list of its own. At last one process calls `publish`.
 
     Attributes
     ----------
     rows : the table: a row for each recording, or for each animal or pair of it.
+    contents : the table of contents, `embeddings.json`.
     """
 
     def __init__(
@@ -485,47 +489,83 @@ class EmbeddingsWriter:
     ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
         self.rows = _table(rows, unit, store.individuals, with_self)
+        self.dtype, self.shape = np.dtype(dtype), (sum(row.frames for row in self.rows), sum(kept.values()))
         self.contents = {
             **_contents(store, self.rows, kept, dtype, method.fingerprint()),
             "precision": str(precision).removeprefix("torch."),
         }
-        self.done = self._resumable()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "embeddings.npy"
-        if not self.done:
+
+    def begin(self) -> list[int]:
+        """Make the folder; returns the rows that an interrupted export with the same settings finished."""
+        finished = self._finished()
+        if finished:
+            write_json(self.folder / _FINISHED, finished)
+        else:
             # Whatever another export left must not be taken for progress of this one.
-            (self.folder / _PROGRESS).unlink(missing_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
             write_json(self.folder / _ASKED, self.contents)
             try:
-                _new_array(file, np.dtype(dtype), (sum(row.frames for row in self.rows), sum(kept.values())))
+                _new_array(self.folder / "embeddings.npy", self.dtype, self.shape)
             except OSError:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise
-        self.array = np.lib.format.open_memmap(file, mode="r+")
+        for own in self.folder.glob(_OWN_FINISHED.format("*")):
+            own.unlink()
+        return finished
 
-    def _resumable(self) -> int:
-        """Number of rows that an interrupted export with the same settings finished."""
-        progress, asked = self.folder / _PROGRESS, self.folder / _ASKED
-        if not (progress.exists() and asked.exists()):
-            return 0
-        what = "an unfinished export"
-        same = read_json(asked, what) == json.loads(json.dumps(self.contents))
-        return int(read_json(progress, what)["done"]) if same else 0
+    def _finished(self) -> list[int]:
+        """Rows that an interrupted export with the same settings finished, in any number of processes."""
+        asked, what = self.folder / _ASKED, "an unfinished export"
+        if not asked.exists() or read_json(asked, what) != json.loads(json.dumps(self.contents)):
+            return []
+        finished = set(read_json(self.folder / _FINISHED, what)) if (self.folder / _FINISHED).exists() else set()
+        for own in self.folder.glob(_OWN_FINISHED.format("*")):
+            # A process that was killed may have left half a line, which does not end.
+            lines = own.read_text(encoding="ascii").splitlines(keepends=True)
+            finished |= {int(pick) for line in lines if line.endswith("\n") for pick in line.split()}
+        return sorted(finished)
+
+    def open(self, process: int = 0, of: int = 1) -> None:
+        """Open the array to write in process number `process` of `of`."""
+        # Machines that write parts of one page must not write the rest of it, as they remember it: network file systems
+        # leave it alone where the file is never read, and every write is synchronous.
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | (getattr(os, "O_DSYNC", 0) if of > 1 else 0)
+        self._array = os.fdopen(os.open(self.folder / "embeddings.npy", flags), "wb", buffering=0)
+        self._start = os.fstat(self._array.fileno()).st_size - self.shape[0] * self._row_bytes
+        self._list = (self.folder / _OWN_FINISHED.format(process)).open("w", encoding="ascii")
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.shape[1] * self.dtype.itemsize
 
     def write(self, pick: int, span: slice, values: np.ndarray) -> None:
+        """Write values [frames, dim] of some frames of a row."""
         row = self.rows[pick]
-        self.array[row.offset + span.start : row.offset + span.stop] = _as_stored(values, self.array.dtype, row.id)
+        stored = np.ascontiguousarray(_as_stored(values, self.dtype, row.id))
+        self._array.seek(self._start + (row.offset + span.start) * self._row_bytes)
+        left = stored.reshape(-1).view(np.uint8).data
+        while left:
+            left = left[self._array.write(left) :]
 
-    def finish_row(self, pick: int) -> None:
-        self.array.flush()
-        write_json(self.folder / _PROGRESS, {"done": pick + 1})
+    def finish_rows(self, picks: Sequence[int]) -> None:
+        """Record that these rows are on disk."""
+        os.fsync(self._array.fileno())
+        self._list.write(" ".join(map(str, picks)) + "\n")
+        self._list.flush()
+        os.fsync(self._list.fileno())
 
-    def finish(self) -> None:
-        self.array.flush()
-        del self.array
+    def close(self) -> None:
+        """Close the files of this process."""
+        self._array.close()
+        self._list.close()
+
+    def publish(self) -> None:
+        """Turn the folder, with all rows finished, into `out`."""
         write_json(self.folder / "embeddings.json", self.contents)
-        for name in (_PROGRESS, _ASKED):
-            (self.folder / name).unlink(missing_ok=True)
+        for name in (_ASKED, _FINISHED, _OWN_FINISHED.format("*")):
+            for file in self.folder.glob(name):
+                file.unlink()
         publish_folder(self.folder, self.out)
 
 

@@ -25,8 +25,8 @@ COMMAND_LINE = {
 # Functions that name options of other programs: git, and the official converter of CalMS21.
 MAY_NAME_OPTIONS = {"git_commit", "_refuse_features", "_npy_sequences"}
 MAY_PRINT = {"ssl_behavior/cli.py", "ssl_behavior/commands/demo.py"}
-# torchrun tells a process its device by LOCAL_RANK, and nothing else does. The command line sets up its own process.
-MAY_READ_THE_ENVIRONMENT = {"ssl_behavior/cli.py", "ssl_behavior/device.py"}
+# torchrun tells a process its device and its place, and nothing else does. The command line sets up its own process.
+MAY_READ_THE_ENVIRONMENT = {"ssl_behavior/cli.py", "ssl_behavior/device.py", "ssl_behavior/processes.py"}
 
 
 def name_of(path):

@@ -30,6 +30,7 @@ from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, array_of_ro
 from ssl_behavior.errors import InputError
 from ssl_behavior.plots import ethogram
 from ssl_behavior.plots.style import class_colors
+from ssl_behavior.processes import Processes, joined
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.reprs import Described, data_frame, described_columns
 from ssl_behavior.row_labels import stream_labels
@@ -213,7 +214,8 @@ class Clustering(Described):
     ) -> "Clustering":
         """Labels of other recordings of the same encoder; recordings that were fitted on get the same labels again.
 
-        A recording's labels depend on its own frames alone.
+        A recording's labels depend on its own frames alone. Under torchrun every process calls this method; they share
+        the recordings, and all get all labels.
 
         Parameters
         ----------
@@ -226,7 +228,8 @@ class Clustering(Described):
         """
         self.space.check(embeddings, "the clustering")
         model = self.model if num_clusters is None else self._cut_model(num_clusters)
-        raw_labels = predict_frames(model, self.space, embeddings, progress)
+        with joined() as processes:
+            raw_labels = predict_frames(model, self.space, embeddings, progress, processes)
         return self._with_labels(model, embeddings.rows, raw_labels, embeddings.store)
 
     def cut(self, num_clusters: int) -> "Clustering":
@@ -288,17 +291,25 @@ def predict_frames(
     space: Space,
     embeddings: Embeddings,
     progress: Progress = no_progress,
+    processes: Processes | None = None,
 ) -> np.ndarray:
     """Raw labels of all frames, int32 [frames], a block of a recording at a time.
 
     Blocks begin where a recording does, so that a recording's labels are the same, to the last bit, in any folder.
+
+    Parameters
+    ----------
+    processes : those that share the recordings; None = this one alone.
     """
-    out = np.empty(len(embeddings.array), np.int32)
-    for row in embeddings.rows:
+    processes = processes or Processes()
+    out, rows = np.zeros(len(embeddings.array), np.int32), embeddings.rows
+    work = processes.share([row.frames for row in rows])
+    for row in map(rows.__getitem__, work):
         for span, points in space.blocks(embeddings, row.slice):
             out[row.slice][span] = model.predict(points)
-            progress("labels", len(points), len(out))
-    return out
+            progress("labels", work.advance(len(points)), len(out))
+    work.finish(lambda frames: progress("labels", frames, len(out)))
+    return processes.summed(out)
 
 
 def bouts_of_frames(

@@ -10,10 +10,16 @@ __all__ = ["VERBS", "Verb", "as_options", "run_verb"]
 
 @dataclass(frozen=True)
 class Verb:
-    """A module with a function `main(argv) -> exit code`, and one line for --help."""
+    """A module with a function `main(argv) -> exit code`, and one line for --help.
+
+    Parameters
+    ----------
+    shared : the processes of a torchrun share its work.
+    """
 
     module: str
     help: str
+    shared: bool = False
 
 
 VERBS: dict[str, Verb] = {
@@ -28,17 +34,19 @@ VERBS: dict[str, Verb] = {
     "labels": Verb("ssl_behavior.commands.labels", "add, rename, merge or drop label streams of a store; undo"),
     "resample": Verb("ssl_behavior.commands.resample", "bring the recordings of a store to one frame rate"),
     "programs": Verb("ssl_behavior.commands.programs", "list task programs, check your own, measure and draw them"),
-    "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels"),
+    "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels", shared=True),
     "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),
     "benchmark": Verb("probe.calms21.command", "run the CalMS21 paper's systems and ours, on the release or a store"),
     "annotate": Verb("probe.annotate_command", "label recordings with a run trained on labels, or with a saved probe"),
-    "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
+    "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store", shared=True),
     "describe": Verb("ssl_behavior.commands.describe", "describe clusters in numbers and words, and compare groups"),
     "export": Verb("ssl_behavior.commands.export", "export clusters, labels or embeddings to other tools"),
     "cluster": Verb(
         "ssl_behavior.commands.cluster", "cluster the frames of embeddings, and suggest the number of clusters"
     ),
-    "assign": Verb("ssl_behavior.commands.assign", "assign the frames of other recordings to existing clusters"),
+    "assign": Verb(
+        "ssl_behavior.commands.assign", "assign the frames of other recordings to existing clusters", shared=True
+    ),
     "quality": Verb(
         "ssl_behavior.commands.embedding_quality",
         "measure the quality of embeddings without labels, alone or against other seeds",

@@ -10,6 +10,8 @@ __all__ = ["main"]
 def main(argv: Sequence[str]) -> int:
     """Label embeddings with the clusters of a folder, and write a folder of the same kind.
 
+    The processes of a torchrun share the recordings.
+
     Raises
     ------
     InputError
@@ -22,16 +24,19 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.commands.cluster import print_clusters
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.files import check_free
+    from ssl_behavior.processes import joined
     from ssl_behavior.terminal import echo, make_console, progress_bars
 
-    check_free(options.out, options.overwrite, MARKER)
-    clustering, embeddings = load_clustering(options.clusters_folder), Embeddings(options.embeddings)
-    console = make_console()
-    with progress_bars(console) as progress:
-        assigned = clustering.assign(embeddings, options.clusters, progress)
-    save_clustering(assigned, options.out, options.overwrite)
-    print_clusters(console, assigned)
-    echo(console, f"written to {options.out}")
+    with joined() as processes:
+        processes.from_main(lambda: check_free(options.out, options.overwrite, MARKER))
+        clustering, embeddings = load_clustering(options.clusters_folder), Embeddings(options.embeddings)
+        processes.check_same({"embeddings": [embeddings.checkpoint, embeddings.store], "options": options.clusters})
+        console = make_console()
+        with progress_bars(console) as progress:
+            assigned = clustering.assign(embeddings, options.clusters, progress)
+        processes.from_main(lambda: save_clustering(assigned, options.out, options.overwrite))
+        print_clusters(console, assigned)
+        echo(console, f"written to {options.out}")
     return 0
 
 

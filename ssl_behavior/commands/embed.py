@@ -22,6 +22,8 @@ _FORMATS = ("npy", "taskprog")
 def main(argv: Sequence[str]) -> int:
     """Embed a store; an interrupted export goes on when the same command is given again.
 
+    The processes of a torchrun share the recordings.
+
     With `--format taskprog` the embedding is written as CalMS21's task-programming features, whole or not at all; and
     such features may be given instead of a run.
 
@@ -32,19 +34,32 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
+    from ssl_behavior.processes import joined
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
 
     _check(options)
     console = make_console()
-    features = _given_features(options.run)
-    store = Store(options.store)
-    rows = store.select(options.recordings) if options.recordings else list(store.rows)
-    if features is None:
-        _embed(options, store, rows, console)
-    else:
-        _read_features(options, features, store, rows, console)
+    with joined() as processes:
+        features = _given_features(options.run)
+        if processes.size > 1:
+            _check_shared(options, features)
+        store = Store(options.store)
+        rows = store.select(options.recordings) if options.recordings else list(store.rows)
+        if features is None:
+            _embed(options, store, rows, console, processes.size)
+        else:
+            _read_features(options, features, store, rows, console)
     return 0
+
+
+def _check_shared(options: argparse.Namespace, features: "TaskprogFeatures | None") -> None:
+    from ssl_behavior.errors import InputError
+
+    if options.format == "taskprog":
+        raise InputError("--format taskprog is written by one process: start this command without torchrun")
+    if features is not None:
+        raise InputError(f"{options.run} holds features already, which one process reads: start without torchrun")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -79,7 +94,9 @@ def _given_features(path: Path) -> "TaskprogFeatures | None":
     return None
 
 
-def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", console: "Console") -> None:
+def _embed(
+    options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", console: "Console", num_processes: int
+) -> None:
     from ssl_behavior.checkpoint import load_checkpoint
     from ssl_behavior.device import choose_device, choose_precision, describe_device
     from ssl_behavior.embedding import embed_store, with_kept_groups
@@ -88,7 +105,8 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
     precision = choose_precision(options.precision, device)
     method = load_checkpoint(options.run, best=not options.last).to(device)
     method, kept = with_kept_groups(method, options.without, options.groups)
-    console.print(f"{counted(len(rows), 'recording')} on {describe_device(device, precision)}")
+    several = f" x {num_processes} processes" if num_processes > 1 else ""
+    console.print(f"{counted(len(rows), 'recording')} on {describe_device(device, precision)}{several}")
     if options.format == "npy":
         with progress_bars(console) as progress:
             embeddings = embed_store(

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from pretrain.config_sources import config_as_yaml
+from pretrain.loop import StopSignals
 from pretrain.run import train
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config
 from tests.conftest import fingerprint
@@ -111,3 +112,20 @@ def test_ctrl_c_and_sigterm_save_and_say_so(store, config_file, tmp_path):
         step = read_checkpoint_config(find_checkpoint(tmp_path / number.name))["extra"]["step"]
         assert step >= 3 and f"stopped after step {step:,}; saved" in output
         load_checkpoint(tmp_path / number.name)
+
+
+def test_a_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not():
+    """torchrun and a scheduler each send SIGTERM; the second one must not come before the run is saved."""
+    with StopSignals() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.received == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before and signal.getsignal(signal.SIGINT) is signal.default_int_handler
