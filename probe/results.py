@@ -122,7 +122,7 @@ def probe(
     if names in (("all",), ("none",)):
         names = REFERENCE_NAMES if names == ("all",) else ()
     recorded, asked = open_store(store), _asked(options)
-    with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True) as scratch:
         config = ProbeConfig(
             runs=tuple(_folders(runs, recorded, Path(scratch), verbose)),
             store=recorded.path,

@@ -25,7 +25,7 @@ from probe.experiment import PLAIN, decide
 from probe.representations import Matrix
 from probe.tasks import Task, targets
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file
+from ssl_behavior.files import atomic_file, write_text
 from ssl_behavior.metrics import class_scores, macro
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
@@ -320,6 +320,6 @@ def _exact(similarity: Float[Tensor, "annotator annotator"]) -> np.ndarray:
 def write_annotators(out: Path, matrices: Sequence[AnnotatorMatrix]) -> None:
     """`annotators.md`, and `annotators.png` where matplotlib is installed."""
     with atomic_file(out / "annotators.md") as file:
-        file.write_text("\n".join(markdown_matrix(matrix) for matrix in matrices), encoding="utf-8")
+        write_text(file, "\n".join(markdown_matrix(matrix) for matrix in matrices))
     if find_spec("matplotlib") is not None:
         draw_annotators(matrices, out / "annotators.png")
