@@ -13,6 +13,7 @@ import pytest
 
 from ssl_behavior import cli, embeddings_folder, files, terminal
 from ssl_behavior.errors import InputError
+from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.io.annotation_writers import annotation_files
 from ssl_behavior.label_changes import rename_stream
 from ssl_behavior.simulate import simulate_store
@@ -222,3 +223,17 @@ assert main(words) == 0 and main(["info", out]) == 0 and all(main([verb, "--help
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     assert b"mouse1 -> mouse2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"), [("faiss", "pip install faiss-cpu"), ("packaging", "cannot be imported here")]
+)
+def test_faiss_that_cannot_be_imported_says_why(missing, words, monkeypatch):
+    def refuse(name, *rest, real=__import__):
+        if name == "faiss":
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return real(name, *rest)
+
+    monkeypatch.setattr("builtins.__import__", refuse)
+    with pytest.raises(InputError, match=words):
+        load_faiss("k-means")
