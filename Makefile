@@ -6,7 +6,10 @@ READY := $(VENV)/.ready
 # One thread per test worker: two workers with a thread pool each would only wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: demo test test-whole test-all lint format bench clean
+# A build of torch for the two targets below, such as torch==2.13.0; empty = the one that pip takes by itself.
+TORCH ?=
+
+.PHONY: demo test test-whole test-all test-minimal test-newest lint format bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +29,14 @@ test-whole: $(READY)
 test-all: $(READY)
 	$(PYTEST) -m ''
 
+# The installed wheel with the lowest versions that pyproject.toml allows, in an environment of its own.
+test-minimal:
+	$(PYTHON) tests/tools/check_versions.py lowest .venv-minimal --torch '$(TORCH)'
+
+# The same with the newest versions.
+test-newest:
+	$(PYTHON) tests/tools/check_versions.py newest .venv-newest --torch '$(TORCH)'
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +51,4 @@ bench: $(READY)
 	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-minimal .venv-newest demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

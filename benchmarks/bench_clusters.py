@@ -90,7 +90,7 @@ def run_alone(what: str, folder: Path, clusters: int) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     labels = {"ours": ours, "plain": plain}[what](embeddings, clusters, stages)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    status = Path("/proc/self/status").read_text().split()
+    status = Path("/proc/self/status").read_text(encoding="utf-8").split()
     return {
         "seconds": wall,
         "cpu_seconds": cpu,

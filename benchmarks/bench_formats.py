@@ -142,7 +142,7 @@ def write_parquet(path: Path, num_frames: int) -> None:
 
 def write_rows(path: Path, head: str, values: np.ndarray) -> None:
     """Text table: the head, then one line a frame, its number first."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write(head)
         for start in range(0, len(values), 50_000):
             rows = values[start : start + 50_000].tolist()

@@ -26,7 +26,7 @@ SEQUENCE_FRAMES = 18_000
 def write_part(path: Path, num_frames: int) -> int:
     """A part like the release's: full float precision in x and y, scores, no labels. Returns its size in bytes."""
     rng = np.random.default_rng(0)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write('{"unlabeled_videos":{')
         for number, start in enumerate(range(0, num_frames, SEQUENCE_FRAMES)):
             length = min(SEQUENCE_FRAMES, num_frames - start)

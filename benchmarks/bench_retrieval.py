@@ -43,7 +43,7 @@ GB = 1e9
 
 def memory(name: str) -> float:
     """Peak memory of this process, in GB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / GB
 
 

@@ -52,8 +52,8 @@ def untrained(trained: Path, out: Path, store: Path, seed: int) -> Path:
 def kept(file: Path, make: Any) -> dict[str, Any]:
     """What `make` gave, made once."""
     if not file.exists():
-        file.write_text(json.dumps(make()))
-    return json.loads(file.read_text())
+        file.write_text(json.dumps(make()), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def encoder_rows(options: argparse.Namespace, judge: Any, recipe: str, sides: dict[str, tuple[str, ...]],

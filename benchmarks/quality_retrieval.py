@@ -107,8 +107,8 @@ def kept(
     """Measured once."""
     if not file.exists():
         index = build_index(embeddings, file.with_suffix(".index"), space, IndexConfig(kind="flat"), overwrite=True)
-        file.write_text(json.dumps(measure(index, store, labels, draws)))
-    contents: dict[str, dict[str, list[float]]] = json.loads(file.read_text())
+        file.write_text(json.dumps(measure(index, store, labels, draws)), encoding="utf-8")
+    contents: dict[str, dict[str, list[float]]] = json.loads(file.read_text(encoding="utf-8"))
     return contents
 
 

@@ -76,7 +76,7 @@ def pretrain(
         raise InputError("`resume` needs `out`, the folder of the run to continue")
     folders = [open_store(store, "stores").path for store in _stores(stores)]
     console = None if verbose else Console(quiet=True)
-    with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True) as scratch:
         run = Path(out) if out is not None else Path(scratch) / "run"
         if start is not None:
             folder = start.save_pretrained(Path(scratch) / "init") if isinstance(init, Encoder) else init
@@ -177,7 +177,7 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         if self.rows not in ROWS:
             raise InputError(f"`rows` must be one of {list(ROWS)}, got {self.rows!r}")
         found = checked_recordings(recordings)
-        with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True) as scratch:
             store = write_store(Path(scratch) / "store", found)
             self.encoder_ = pretrain(
                 store, self.recipe, self.steps, seed=self.seed, out=self.out, device=self.device,

@@ -20,7 +20,7 @@ from pretrain.config import RunConfig, run_config_from, run_config_to_dict
 from ssl_behavior.checkpoint import list_checkpoints, package_versions, save_checkpoint
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, check_free, make_folder, read_contents, write_json
+from ssl_behavior.files import atomic_file, check_free, make_folder, read_contents, write_json, write_text
 from ssl_behavior.methods import Method, MethodConfig
 from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
@@ -193,7 +193,7 @@ class RunFolder:
             return
         lines = [line for line in self.metrics.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
         with atomic_file(self.metrics) as partial:
-            partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            write_text(partial, "".join(f"{line}\n" for line in lines))
 
 
 def _remove(path: Path) -> None:
@@ -316,7 +316,7 @@ def only_process(path: Path) -> Iterator[None]:
         yield
         return
     make_folder(path)
-    with (path / ".lock").open("w") as lock:
+    with (path / ".lock").open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -78,7 +78,7 @@ class RunLog:
 
     def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps({"step": step, "split": split, **finite_or_none(values)}) + "\n")
             for name, value in values.items():
                 self.board.add_scalar(f"{split}/{name}", value, step)

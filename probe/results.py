@@ -162,7 +162,7 @@ def probe(
     seeds = whole_number(seeds, "seeds", 1)
 
     def scores(folder: Path) -> ProbeResults:
-        with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True) as scratch:
             config = ProbeConfig(
                 runs=tuple(_folders(runs, recorded, Path(scratch), verbose)),
                 store=recorded.path,

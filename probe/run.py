@@ -41,7 +41,7 @@ from ssl_behavior.embedding import embed_store, kept_groups
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
-from ssl_behavior.files import atomic_file, check_free, write_json
+from ssl_behavior.files import atomic_file, check_free, write_json, write_text
 from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.splits import Split
@@ -88,7 +88,7 @@ def run_probe(
         task = replace(task, annotators=find_annotators(store, task))
     plan = _Plan(config, store, task, [parse_macro(task, text) for text in config.macros])
     console.print(plan.opening)
-    with progress_bars(console, transient=True) as progress, TemporaryDirectory() as scratch:
+    with progress_bars(console, transient=True) as progress, TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         session = _Session(config, plan, progress)
         trained, *others = session.representations(Path(scratch), lambda text: console.print(wording(text)))
         rows, first = session.score(trained, keep=True)
@@ -525,5 +525,5 @@ def _write(
         ("results.csv", csv_text(rows)),
     ):
         with atomic_file(out / name) as file:
-            file.write_text(text, encoding="utf-8")
+            write_text(file, text)
     write_json(out / "results.json", results)

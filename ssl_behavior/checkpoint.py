@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, read_contents, read_json, write_json
+from ssl_behavior.files import atomic_folder, read_contents, read_json, write_json, write_text
 from ssl_behavior.methods import METHODS, Method, MethodConfig, method_name
 from ssl_behavior.skeleton import Skeleton
 
@@ -82,7 +82,7 @@ def save_checkpoint(
             torch.save(dict(training), buffer)
             (partial / _TRAINING).write_bytes(buffer.getbuffer())
         if card:
-            (partial / "README.md").write_text(card, encoding="utf-8")
+            write_text(partial / "README.md", card)
         write_json(partial / "config.json", contents)
 
 

@@ -1,6 +1,7 @@
 """The command `ssl-behavior VERB ...`. User errors print one sentence and exit with code 2."""
 
 import difflib
+import errno
 import os
 import signal
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 
 from ssl_behavior.commands import VERBS, as_options, run_verb
 from ssl_behavior.errors import InputError
+from ssl_behavior.terminal import allow_all_characters
 
 __all__ = ["main", "use_large_pages"]
+
+_BROKEN_PIPE = 128 + 13  # 128 + SIGPIPE, which Windows does not have
 
 
 def usage() -> str:
@@ -31,6 +35,7 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit code: 0, 2 after a user error, 130 or 143 after an interruption."""
     use_large_pages()
+    allow_all_characters()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage(), end="", file=sys.stdout if arguments else sys.stderr)
@@ -73,7 +78,13 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is left to say, not even at exit.
         sys.stdout = None
-        return 128 + signal.SIGPIPE
+        return _BROKEN_PIPE
+    except OSError as error:
+        # Windows reports a closed pipe in this way.
+        if sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None:
+            sys.stdout = None
+            return _BROKEN_PIPE
+        raise
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else 2 * (exit.code is not None)
 
@@ -88,7 +99,7 @@ def _shared(verb: str) -> Iterator[None]:
 
     with joined() as processes, ExitStack() as held:
         if not processes.is_main:
-            silence = held.enter_context(Path(os.devnull).open("w"))
+            silence = held.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
             held.enter_context(redirect_stdout(silence))
             held.enter_context(redirect_stderr(silence))
         if not VERBS[verb].shared and "TORCHELASTIC_RUN_ID" in os.environ:

@@ -387,6 +387,8 @@ def store_embeddings(
         assert array is not None
         array.flush()
         groups = {group: array.shape[1]}
+        # Windows does not rename a folder with a file that is still mapped.
+        del array
         write_json(folder / "embeddings.json", _contents(store, list(table.values()), groups, dtype, made_by()))
     return Embeddings(out)
 

@@ -29,8 +29,10 @@ def load_faiss(wanted_for: str) -> ModuleType:
     """
     try:
         import faiss
-    except ImportError:
-        raise InputError(f"{wanted_for} needs faiss: pip install faiss-cpu") from None
+    except ModuleNotFoundError as error:
+        if error.name == "faiss":
+            raise InputError(f"{wanted_for} needs faiss: pip install faiss-cpu") from None
+        raise InputError(f"{wanted_for} needs faiss, which cannot be imported here: {error}") from error
     if sys.platform == "darwin":
         faiss.omp_set_num_threads(1)
     module: ModuleType = faiss

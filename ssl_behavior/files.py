@@ -5,12 +5,16 @@ import glob
 import json
 import os
 import platform
+import re
 import shutil
+import sys
 import tempfile
+import time
+import unicodedata
 import weakref
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +25,17 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "check_free",
+    "check_names",
+    "discard",
     "in_temporary_folder",
     "make_folder",
+    "name_on_disk",
     "publish_folder",
     "read_contents",
     "read_json",
     "write_errors_explained",
     "write_json",
+    "write_text",
 ]
 
 
@@ -104,13 +112,84 @@ def _bring_back(path: Path) -> None:
 
 
 def _is_alive(pid: str) -> bool:
+    if not pid.isdecimal():
+        return False
+    return _is_alive_on_windows(int(pid)) if sys.platform == "win32" else _is_alive_on_posix(int(pid))
+
+
+def _is_alive_on_posix(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # another process has it
+        pass  # the process belongs to another user
     return True
+
+
+_STILL_ACTIVE = 259
+_QUERY_LIMITED_INFORMATION = 0x1000
+_INVALID_PARAMETER = 87
+
+
+def _is_alive_on_windows(pid: int) -> bool:
+    """Whether a process runs. Not by `os.kill(pid, 0)`: on Windows signal 0 is Ctrl-C, which would interrupt it."""
+    import ctypes
+
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    handle = kernel.OpenProcess(_QUERY_LIMITED_INFORMATION, False, pid)
+    if not handle:
+        # No such process; any other error means that the process belongs to another user.
+        last: int = ctypes.get_last_error()  # type: ignore[attr-defined,unused-ignore]
+        return last != _INVALID_PARAMETER
+    try:
+        code = ctypes.c_ulong()
+        kernel.GetExitCodeProcess(ctypes.c_void_p(handle), ctypes.byref(code))
+        return code.value == _STILL_ACTIVE
+    finally:
+        kernel.CloseHandle(ctypes.c_void_p(handle))
+
+
+_RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:[ .]|$)")
+_FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f]')
+
+
+def check_names(names: Iterable[str], what: str) -> None:
+    """Refuse names of files that this system cannot hold beside each other.
+
+    Windows reads "a:b" as a hidden stream of the file "a", "con.csv" as the console, and drops dots and spaces at the
+    end of a name. Windows and macOS take "A" and "a" for one file.
+
+    Parameters
+    ----------
+    names : paths with "/".
+    what : what has these names, for the error, e.g. "label stream".
+
+    Raises
+    ------
+    InputError
+        If a name is not allowed, or two names are one file.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        if sys.platform == "win32" and any(map(_refused_by_windows, name.split("/"))):
+            raise InputError(f"{what} {name!r}: Windows allows no file of this name; use another name")
+        other = taken.setdefault(name_on_disk(name), name)
+        if other != name:
+            raise InputError(f"{what} {name!r}: this system takes it and {other!r} for one file; rename one")
+
+
+def _refused_by_windows(part: str) -> bool:
+    return bool(_FORBIDDEN.search(part) or _RESERVED.match(part) or part.endswith((" ", ".")))
+
+
+def name_on_disk(name: str) -> str:
+    """Key of a path: two paths with equal keys are one file on this system.
+
+    Windows and macOS ignore case by default, and macOS ignores how accents are encoded.
+    """
+    return unicodedata.normalize("NFC", name).casefold() if sys.platform in ("win32", "darwin") else name
 
 
 _UNWRITABLE = (
@@ -192,28 +271,79 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", argumen
 
 
 def publish_folder(partial: Path, path: Path) -> None:
-    """Rename a finished folder to `path`, replacing previous content; flushed to disk before it is visible."""
+    """Rename a finished folder to `path`, replacing previous content; flushed to disk before it is visible.
+
+    Raises
+    ------
+    InputError
+        On Windows, if a program, or an object such as an open store, still uses a file of the previous content.
+    """
     for file in partial.rglob("*"):
         if file.is_file():
             _sync(file)
     if not path.exists():
-        partial.rename(path)
+        _patiently(lambda: partial.rename(path))
         return
     # Between these two renames the old folder still exists whole under its second name.
     old = path.with_name(f".{path.name}.old-{os.getpid()}")
-    path.rename(old)
-    partial.rename(path)
+    with _use_explained(path):
+        _patiently(lambda: path.rename(old))
+    try:
+        _patiently(lambda: partial.rename(path))
+    except OSError:
+        old.rename(path)
+        raise
     # Under a third name while it goes: half deleted, it must not be taken for what was set aside.
     trash = _hidden(path, "trash")
-    old.rename(trash)
+    _patiently(lambda: old.rename(trash))
     if trash.is_dir():
-        shutil.rmtree(trash)
+        shutil.rmtree(trash, ignore_errors=True)
     else:
-        trash.unlink()
+        discard(trash)
+
+
+@contextmanager
+def _use_explained(path: Path) -> Iterator[None]:
+    """On Windows, a refused rename or replacement means that the file, or one in the folder, is open somewhere."""
+    try:
+        yield
+    except PermissionError as error:
+        if sys.platform != "win32":
+            raise
+        raise InputError(
+            f"{path} cannot be replaced, because one of its files is in use: close the programs and delete the Python "
+            "objects that read it, or choose another place"
+        ) from error
+
+
+_PATIENCE_SECONDS = 2.0
+
+
+def _patiently(move: Callable[[], object]) -> None:
+    """Rename or replace; on Windows try again for two seconds, because virus scanners open new files for a moment."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while sys.platform == "win32" and time.monotonic() < end:
+        try:
+            move()
+        except PermissionError:
+            time.sleep(0.05)
+        else:
+            return
+    move()
+
+
+def discard(file: Path) -> None:
+    """Remove a file that nothing needs, if it is there; on Windows a file in use stays."""
+    try:
+        file.unlink(missing_ok=True)
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
 
 
 def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
+    # Windows flushes only files that are open for writing.
+    descriptor = os.open(file, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -236,7 +366,8 @@ def atomic_file(path: Path, argument: str = "out") -> Iterator[Path]:
         try:
             yield partial
             _sync(partial)
-            partial.replace(path)
+            with _use_explained(path) if path.is_file() else nullcontext():
+                _patiently(lambda: partial.replace(path))
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
@@ -245,7 +376,12 @@ def atomic_file(path: Path, argument: str = "out") -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. Raises ValueError for NaN, which JSON does not have."""
     with atomic_file(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(partial, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8, with the same line ends on every system."""
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read_json(path: Path, what: str) -> Any:

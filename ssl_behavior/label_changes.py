@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, read_json, write_errors_explained, write_json
+from ssl_behavior.files import atomic_file, check_names, discard, read_json, write_errors_explained, write_json
 from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.discovery import index_annotations
@@ -103,6 +103,7 @@ class _Draft:
                 f"{self.path}: label stream {both!r} would have agents and targets in some recordings and none in "
                 "others; rename one of the two first"
             )
+        check_names({*self.streams, *paired}, "label stream")
         number = 1 + max((entry["number"] for entry in self.journal), default=0)
         with write_errors_explained(self.path / "labels", "store"):
             self._remove_unused(self.before)
@@ -163,7 +164,7 @@ class _Draft:
         for folder in ("labels", "pair_labels"):
             for file in sorted((self.path / folder).rglob("*.npy")):
                 if file.relative_to(self.path).as_posix() not in used:
-                    file.unlink()
+                    discard(file)
 
 
 def _rows(store: Store, recordings: Sequence[str]) -> list[StoreRow]:

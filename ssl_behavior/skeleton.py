@@ -21,7 +21,7 @@ from ssl_behavior.body_parts import (
     usual_edges,
 )
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file
+from ssl_behavior.files import atomic_file, write_text
 
 __all__ = [
     "ASSUMED",
@@ -272,7 +272,7 @@ def save_skeleton(skeleton: Skeleton, path: Path) -> None:
     lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
     lines += ["", "[roles]", *(f"{key} = {_toml(value)}" for key, value in roles.items())]
     with atomic_file(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(partial, "\n".join(lines) + "\n")
 
 
 def _toml(value: Any) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 
 from ssl_behavior.arguments import opened
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, read_contents
+from ssl_behavior.files import atomic_folder, check_names, read_contents, write_json
 from ssl_behavior.growing_array import GrowingArray
 from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.pair_label_files import (
@@ -562,6 +562,7 @@ class StoreWriter:
                 f"recording {recording.id!r} ({recording.source}) has measured frame times, and a store holds frames "
                 "of one rate: give it one with `ssl_behavior.resampling.resample`, or leave the times out"
             )
+        check_names({*self._labels, *self.pair_labels, *recording.labels, *recording.pair_labels}, "label stream")
         for name in (*recording.labels, *recording.pair_labels):
             if not STREAM_NAME.fullmatch(name):
                 raise InputError(
@@ -634,13 +635,11 @@ class StoreWriter:
             },
             "recordings": [_facts(row) for row in self.rows],
         }
-        pairs = {
-            name: write_pair_stream(self.folder, name, own, len(self.individuals))
-            for name, own in self.pair_labels.items()
-        }
+        animals = len(self.individuals)
+        pairs = [(name, write_pair_stream(self.folder, name, own, animals)) for name, own in self.pair_labels.items()]
         if pairs:
-            contents["pair_streams"] = {name: pair_stream_contents(one) for name, one in pairs.items()}
-        (self.folder / "store.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+            contents["pair_streams"] = {name: pair_stream_contents(one) for name, one in pairs}
+        write_json(self.folder / "store.json", contents)
 
     def _close_arrays(self) -> None:
         for array in (self._keypoints, self._confidence, self._times, *self._labels.values()):

@@ -1,5 +1,8 @@
 """Terminal output: consoles, lines, tables, and the progress of long jobs."""
 
+import codecs
+import io
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -10,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Progress",
+    "allow_all_characters",
     "counted",
     "echo",
     "listed",
@@ -22,12 +26,33 @@ __all__ = [
 ]
 
 _FILE_WIDTH = 110
+_ASCII = {"→": "->", "±": "+/-", "×": "x", "–": "-", "†": "+", "°": " deg", "²": "^2"}
+_UNENCODABLE = "ssl_behavior.unencodable"
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Error handler of an encoding: a spelling in ASCII, or the character's number (names in other alphabets)."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_ASCII.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lost), error.end
+
+
+codecs.register_error(_UNENCODABLE, _in_ascii)
+
+
+def allow_all_characters() -> None:
+    """Let standard output and standard error print text that their encoding lacks, as on Windows into a file."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
+            stream.reconfigure(errors=_UNENCODABLE)
 
 
 def make_console(stderr: bool = False) -> "Console":
     """Console as wide as the terminal or, for files and pipes, wide enough for the tables."""
     from rich.console import Console
 
+    allow_all_characters()
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=_FILE_WIDTH)
 

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ BODIES = {
     "rat_dyads": [(45, 2), (3, 0), (-40, -1), (-71, 3), (-103, -2)],
 }
 """Keypoints of an animal that looks along x, in pixels."""
+
+
+def pytest_runtest_setup(item):
+    if sys.platform == "win32" and item.get_closest_marker("posix"):
+        pytest.skip("Windows has no such signals or files")
 
 
 @pytest.fixture(scope="session", autouse=True)

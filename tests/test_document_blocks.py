@@ -116,7 +116,7 @@ def run_processes(words):
     """A torchrun of two processes."""
     words = [
         re.sub(r"^\d+$", "2", word) if before.startswith("--nproc") else word
-        for before, word in zip(["", *words], words)
+        for before, word in zip(["", *words], words, strict=False)
     ]
     place = words.index("ssl_behavior") + 1
     command = [sys.executable, "-m", "torch.distributed.run", *words[:place], *small(words[place:])]

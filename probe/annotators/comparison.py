@@ -23,7 +23,7 @@ from probe.annotators.annotator_probe import AnnotatorProbe, annotated_frames, r
 from probe.experiment import PLAIN, decide
 from probe.representations import Matrix
 from probe.tasks import Task, targets
-from ssl_behavior.files import atomic_file
+from ssl_behavior.files import atomic_file, write_text
 from ssl_behavior.metrics import class_scores, macro
 from ssl_behavior.plots import annotator_matrix
 from ssl_behavior.plots.style import check_figure, has_matplotlib, save_figure, styled
@@ -291,6 +291,6 @@ def _exact(similarity: Float[Tensor, "annotator annotator"]) -> np.ndarray:
 def write_annotators(out: Path, matrices: Sequence[AnnotatorMatrix]) -> None:
     """`annotators.md`, and `annotators.png` where matplotlib is installed."""
     with atomic_file(out / "annotators.md") as file:
-        file.write_text("\n".join(markdown_matrix(matrix) for matrix in matrices), encoding="utf-8")
+        write_text(file, "\n".join(markdown_matrix(matrix) for matrix in matrices))
     if has_matplotlib():
         draw_annotators(matrices, out / "annotators.png")

@@ -44,7 +44,7 @@ def trained_run(folder: Path, store: Store, name: str, config: RunConfig, inputs
     if done.exists() and run.exists():
         return run
     make_folder(folder)
-    with run.with_suffix(".log").open("a", encoding="utf-8") as log:
+    with run.with_suffix(".log").open("a", encoding="utf-8", newline="\n") as log:
         train(config, [store.path], run, resume=True, console=Console(file=log, width=_LOG_WIDTH))
     done.touch()
     return run

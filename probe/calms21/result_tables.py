@@ -12,7 +12,7 @@ from rich.table import Table as ScreenTable
 from probe.calms21.paper_tables import SEEDS
 from probe.calms21.task_runs import SystemRow
 from probe.tables import markdown_text, number, row_name
-from ssl_behavior.files import atomic_file, write_json
+from ssl_behavior.files import atomic_file, write_json, write_text
 from ssl_behavior.metrics import Summary
 from ssl_behavior.terminal import make_table
 
@@ -65,7 +65,7 @@ def write_report(
 ) -> None:
     """Write `results.md` and `results.json`, each atomically."""
     with atomic_file(out / "results.md") as file:
-        file.write_text(_markdown(tables, notes, simulated), encoding="utf-8")
+        write_text(file, _markdown(tables, notes, simulated))
     contents = {
         "format": "ssl-behavior benchmark",
         "version": 1,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.commands import as_options
-from ssl_behavior.files import write_json
+from ssl_behavior.files import write_json, write_text
 from ssl_behavior.plots.style import has_matplotlib
 from ssl_behavior.terminal import counted, make_table
 
@@ -192,21 +192,17 @@ def write_cards(cards: "Cards", folder: Path, rows: "Mapping[str, EmbeddingRow]"
     rows : id -> row of the clustering.
     """
     cards.save(folder)
-    _write(folder / "cards.md", _readable(cards, rows))
-    _write(folder / "transitions.csv", _csv(_transition_rows(cards)))
-    _write(folder / "enrichment.csv", _csv(asdict(one) for card in cards.clusters for one in card.labels))
-    _write(folder / "discovery.csv", _csv(_discovery_rows(cards, rows)))
+    write_text(folder / "cards.md", _readable(cards, rows))
+    write_text(folder / "transitions.csv", _csv(_transition_rows(cards)))
+    write_text(folder / "enrichment.csv", _csv(asdict(one) for card in cards.clusters for one in card.labels))
+    write_text(folder / "discovery.csv", _csv(_discovery_rows(cards, rows)))
 
 
 def write_profiles(profiles: "Profiles", folder: Path) -> None:
     """Write `profiles.json` and `profiles.csv`."""
     contents = {"format": "ssl-behavior profiles", "version": FORMAT_VERSION} | profiles.to_dict()
     write_json(folder / "profiles.json", contents)
-    _write(folder / "profiles.csv", _csv(one.to_row() for one in profiles.comparisons))
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_text(folder / "profiles.csv", _csv(one.to_row() for one in profiles.comparisons))
 
 
 def _csv(rows: Iterable[Mapping[str, Any]]) -> str:

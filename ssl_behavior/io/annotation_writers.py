@@ -14,7 +14,7 @@ import numpy as np
 
 from ssl_behavior.bouts import Bout, runs
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, write_json
+from ssl_behavior.files import atomic_folder, check_names, name_on_disk, write_json, write_text
 from ssl_behavior.io.annotated_recording import (
     BACKGROUND,
     AnnotatedRecording,
@@ -153,12 +153,14 @@ class AnnotationFormat:
         Raises
         ------
         InputError
-            If its id cannot be a file's name.
+            If its id cannot be a file's name, on Windows also because of characters such as ":".
         """
         parts = recording.split("/")
         if any(part in ("", ".", "..") or "\\" in part for part in parts):
             raise InputError(f"recording {recording!r}: its id cannot be a file's name; import it under another id")
-        return self.file.replace(_ID, str(PurePosixPath(*parts)))
+        file = self.file.replace(_ID, str(PurePosixPath(*parts)))
+        check_names([file], f"recording {recording!r}: its file")
+        return file
 
 
 def _text(content: Callable[[AnnotatedRecording], str]) -> Callable[[Path, Sequence[AnnotatedRecording]], None]:
@@ -166,7 +168,7 @@ def _text(content: Callable[[AnnotatedRecording], str]) -> Callable[[Path, Seque
 
     def write(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
         (recording,) = recordings
-        path.write_text(content(recording), encoding="utf-8", newline="")
+        write_text(path, content(recording))
 
     return write
 
@@ -180,7 +182,7 @@ def _write_npy(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
 
 
 def _write_boris(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
-    path.write_text(boris_text(recordings, path.stem, datetime.now()), encoding="utf-8", newline="")
+    write_text(path, boris_text(recordings, path.stem, datetime.now()))
 
 
 ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
@@ -236,10 +238,10 @@ def annotation_files(recordings: Sequence[str], formats: Sequence[str]) -> dict[
             raise InputError(f"`format` {name} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
     chosen = [ANNOTATION_FORMATS[name] for name in dict.fromkeys(formats)]
     files = {id: {format.name: format.file_of(id) for format in chosen if not format.shared} for id in recordings}
-    taken: dict[str, str] = {format.file: "all recordings" for format in chosen if format.shared}
+    taken = {name_on_disk(format.file): "all recordings" for format in chosen if format.shared}
     for recording, own in files.items():
         for file in own.values():
-            other = taken.setdefault(file, recording)
+            other = taken.setdefault(name_on_disk(file), recording)
             if other != recording:
                 raise InputError(f"recordings {other!r} and {recording!r} would both be written to {file}; rename one")
     return files

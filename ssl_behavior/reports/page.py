@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, write_errors_explained
+from ssl_behavior.files import atomic_file, write_errors_explained, write_text
 from ssl_behavior.reports.contents import Channel, Ethogram, FrameMap, Report, front_and_back
 from ssl_behavior.reports.table_rows import difference_rows, discovery_rows, distinctive_labels
 from ssl_behavior.skeleton import Skeleton
@@ -248,7 +248,7 @@ def write_report(report: Report, path: Path) -> None:
     """
     text = render_report(report)
     with write_errors_explained(path), atomic_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        write_text(partial, text)
 
 
 def render_report(report: Report) -> str:

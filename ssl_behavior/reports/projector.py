@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder
+from ssl_behavior.files import atomic_folder, write_text
 from ssl_behavior.reports.contents import MOST_POINTS, Ethogram, FrameMap, Report, front_and_back
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.skeleton import Skeleton
@@ -64,7 +64,7 @@ def write_projector(
         picks = np.sort(numpy_generator(seed, "projector").choice(len(vectors), points, replace=False))
     with atomic_folder(folder, overwrite, _MARKER) as partial:
         np.savetxt(partial / "vectors.tsv", vectors[picks], fmt="%.5g", delimiter="\t")
-        (partial / "metadata.tsv").write_text(_metadata(report, frames, picks), encoding="utf-8", newline="\n")
+        write_text(partial / "metadata.tsv", _metadata(report, frames, picks))
         side = 0
         if frames.poses is not None:
             side = min(_LARGEST_PX, _WIDEST_PX // math.ceil(math.sqrt(len(picks))))

@@ -19,6 +19,7 @@ from pretrain.run import train
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config
 from tests.conftest import fingerprint
 
+pytestmark = pytest.mark.posix
 STEPS = 90
 PROGRAM = Path(__file__).with_name("killable.py")
 

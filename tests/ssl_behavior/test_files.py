@@ -184,6 +184,7 @@ with atomic_folder(pathlib.Path(sys.argv[1])) as folder:
 """
 
 
+@pytest.mark.posix
 def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
     path = tmp_path / "store [1]"
     assert subprocess.run([sys.executable, "-c", LEAVE, str(path)], check=False).returncode == -9

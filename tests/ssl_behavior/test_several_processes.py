@@ -109,7 +109,7 @@ def worker(rank, folder, ports):
             arguments = ("embed", "other_run", *arguments[2:])
         with writing(rank, case) as finished:
             told[case] = run(*arguments) | {"finished": finished}
-    Path(f"told-{rank}.json").write_text(json.dumps(told))
+    Path(f"told-{rank}.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def free_ports(number):

@@ -25,6 +25,7 @@ def test_content_decides_not_the_name(tmp_path, make):
                 list(read_recordings(path, ReadOptions(fps=30.0), format=other))
 
 
+@pytest.mark.posix
 def test_missing_folder_empty_and_special_files_raise(tmp_path):
     (tmp_path / "empty.csv").touch()
     os.mkfifo(tmp_path / "pipe")
