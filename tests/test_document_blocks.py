@@ -1,12 +1,14 @@
 """Documents run: every command and every block of Python, page by page, in a folder with simulated recordings."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,21 +16,24 @@ import torch
 from ssl_behavior import cli
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import equal_plans, simulate_plan
-from ssl_behavior.simulate.group_plans import GroupPlan
 from ssl_behavior.store import write_store
 from tests.test_documents import PAGES, ROOT, name_of
 
 pytestmark = pytest.mark.slow
 
 BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>shell|python)\n(?P<code>.*?)^```$", re.M | re.S
+    r"(?:<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>shell|python|yaml)\n(?P<code>.*?)^```$", re.M | re.S
 )
-ELSEWHERE = ("pip", "make", "tensorboard", "docker", "sbatch", "git", "python", "export", "cd")
+ELSEWHERE = ("pip", "make", "tensorboard", "docker", "sbatch", "git", "python", "export", "cd", "ls")
 """First words of commands that are not ours."""
-RUNS_IN = "test_python_page.py"
+OWN_TESTS = ("docs/python.md", "CONTRIBUTING.md")
+"""Pages that another test runs."""
 NAMES = ("01", "02", "03", "04", "07", "08", "09", "12")
-FRAMES = 900
+TRAIN = NAMES[:6]
 CLASSES = ("base", "social", "nonsocial", "aggression")
+PLACEHOLDERS = {"FOLDER": "release", "STORE": "store", "RUN": "run", "FILE": "split.json"}
+WRITTEN = r"(?:out=|embed_store\(\w+, |save_pretrained\(|write_store\()\"([\w.]+)\""
+"""Folders that Python code writes."""
 SMALL = ["--data.window_frames", "256", "--data.batch_size", "2", "--data.validation_batches", "1"]
 
 
@@ -39,21 +44,49 @@ def blocks_of(page):
 
 
 def pages():
-    return [page for page in PAGES if blocks_of(page) and name_of(page) not in ("docs/python.md", "CONTRIBUTING.md")]
+    return [page for page in PAGES if blocks_of(page) and name_of(page) not in OWN_TESTS]
 
 
-def recordings():
-    """Simulated dyads named like those of the pages, with labels S1 (four classes), S2 and behavior."""
-    plans = equal_plans(len(NAMES), FRAMES, {"train": 0.75, "test": 0.25}, missing=0.05, pair_labels=True)
-    for name, plan in zip(NAMES, plans, strict=True):
-        made = simulate_plan(plan, seed=1)
+def recordings(names=NAMES, annotators=("2", "3")):
+    """Simulated dyads named like those of the pages, with labels behavior, S1 and S2 of two annotators."""
+    for place, name in enumerate(names):
+        (plan,) = equal_plans(1, 1400 if name == "07" else 900, {"train": 1.0}, missing=0.05)
+        made = simulate_plan(plan, seed=place)
         own = made.labels["behavior"]
-        coarse = Labels(
-            vocabulary=CLASSES, frames=(own.frames + 1) % 4, background="base", annotator=str(int(name) % 2)
-        )
-        fine = Labels(vocabulary=("chase", "bite", "other"), frames=own.frames.clip(0, 2), background="other")
-        labels = {"behavior": replace(own, annotator=str(int(name) % 2 + 1)), "S1": coarse, "S2": fine}
-        yield replace(made, id=name, labels=labels)
+        annotator = annotators[place % len(annotators)]
+        one, two = (own.frames + 1) % 4, own.frames.clip(0, 2)
+        labels = {
+            "behavior": replace(own, annotator=annotator),
+            "S1": Labels(vocabulary=CLASSES, frames=one, background="base", annotator=annotator),
+            "S2": Labels(vocabulary=("chase", "bite", "other"), frames=two, background="other"),
+        }
+        yield replace(made, id=name, labels=labels, subset="train" if name in TRAIN else "test")
+
+
+def write_tables():
+    lines = [f"{name},rat{int(name)},{'drug' if place % 2 else 'saline'}" for place, name in enumerate(NAMES)]
+    split = {"train": ["0[1-4]", "07"], "validation": ["08"], "test": ["09", "12"]}
+    for file, text in {
+        "groups.csv": "\n".join(["recording,animal,treatment", *lines]),
+        "names.csv": "cluster,name\n0,rest\n1,chase\n",
+        "split.json": json.dumps(split),
+    }.items():
+        Path(file).write_text(text, encoding="utf-8")
+
+
+GIVEN = (
+    "simulate --layout dlc --recordings 4 --frames 600 --out tracks",
+    "pretrain store --out run --recipe summaries_tiny --steps 4 --seed 1",
+    "pretrain store --out cpc_run --recipe cpc_tiny --steps 2",
+    "embed run store --out embeddings",
+    "cluster embeddings --out clusters --clusters 6",
+    "describe clusters embeddings store --out described",
+    "probe run store --task S1 --out results --seeds 1 --references untrained",
+    "embed run store --out other_embeddings --recordings 09 12",
+    "embed run store --out embeddings_of_another_seed",
+    "export store --out corrected --format boris --streams S1",
+)
+COPIES = {"encoder": "run", "run0": "run", "run1": "cpc_run", "my_encoder": "run"}
 
 
 @pytest.fixture(scope="module")
@@ -64,33 +97,26 @@ def workspace(tmp_path_factory):
         patch.chdir(folder)
         torch.set_default_dtype(torch.float32)
         write_store("store", recordings())
-        for command in (
-            "simulate --layout dlc --recordings 4 --frames 600 --out tracks",
-            "pretrain store --out run --recipe summaries_tiny --steps 4 --seed 1",
-            "embed run store --out embeddings",
-            "cluster embeddings --out clusters --clusters 6",
-            "describe clusters embeddings store --out described",
-            "probe run store --task S1 --out results --seeds 1 --references untrained",
-        ):
+        write_store("day1", recordings(NAMES[:2]))
+        write_store("day2", recordings(NAMES[2:4]))
+        write_store("anna_store", recordings(("20", "21"), ("Anna",)))
+        write_tables()
+        for command in GIVEN:
             assert cli.main(shlex.split(command)) == 0, command
-        groups = ["recording,animal,treatment"]
-        groups += [f"{name},rat{int(name)},{'drug' if place % 2 else 'saline'}" for place, name in enumerate(NAMES)]
-        (folder / "groups.csv").write_text("\n".join(groups), encoding="utf-8")
-        (folder / "names.csv").write_text("cluster,name\n0,rest\n1,chase\n", encoding="utf-8")
-        split = {"train": ["0[1-4]", "07"], "validation": ["08"], "test": ["09", "12"]}
-        (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+        for name, source in COPIES.items():
+            shutil.copytree(source, name)
     return folder
 
 
 def small(words):
-    """The command with fewer steps, seeds and frames."""
-    verb = words[0]
-    if verb == "pretrain" and "--help" not in words and "--print-config" not in words:
+    """The command with fewer steps, seeds and frames, and files in place of placeholders."""
+    words, verb = [PLACEHOLDERS.get(word, word) for word in words], words[0]
+    if verb == "pretrain" and not {"--help", "--print-config", "--resume"} & set(words):
         words = [*without_option(words, "--steps"), "--steps", "2"]
-        words += [] if "--data.window_frames" in words or "--config" in words or "2021" in " ".join(words) else SMALL
+        words += [] if "--data.window_frames" in words or "2021" in " ".join(words) else SMALL
     if verb == "probe":
         words = [*without_option(words, "--seeds"), "--seeds", "1"]
-    if verb == "simulate" and "--scale" not in words and "--layout calms21" not in " ".join(words):
+    if verb == "simulate" and "--scale" not in words and "calms21" not in words:
         words = [*without_option(words, "--frames"), "--frames", "300"]
     return words
 
@@ -98,6 +124,20 @@ def small(words):
 def without_option(words, option):
     place = words.index(option) if option in words else len(words)
     return words[:place] + words[place + 2 :]
+
+
+def make_room(words):
+    """Remove what the command will write; where it also reads it, or makes another store, write beside it."""
+    if "--out" not in words or {"--resume", "--overwrite"} & set(words):
+        return words
+    place = words.index("--out") + 1
+    out = Path(words[place])
+    if not out.exists():
+        return words
+    if words.count(words[place]) > 1 or out.name == "store":
+        return [*words[:place], f"{out}-{len(list(Path().glob(f'{out}*')))}", *words[place + 1 :]]
+    shutil.rmtree(out) if out.is_dir() else out.unlink()
+    return words
 
 
 def run_shell(code):
@@ -109,19 +149,29 @@ def run_shell(code):
             run_processes(words[1:])
         else:
             assert words[0] == "ssl-behavior", f"a command that nothing runs: {line}"
-            assert cli.main(small(words[1:])) == 0, line
+            assert cli.main(make_room(small(words[1:]))) == 0, line
 
 
 def run_processes(words):
-    """A torchrun of two processes."""
-    words = [
-        re.sub(r"^\d+$", "2", word) if before.startswith("--nproc") else word
-        for before, word in zip(["", *words], words, strict=False)
-    ]
+    """A torchrun of two processes on this machine."""
     place = words.index("ssl_behavior") + 1
-    command = [sys.executable, "-m", "torch.distributed.run", *words[:place], *small(words[place:])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    own = make_room(small(words[place:]))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "ssl_behavior", *own]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=path)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def run_python(code, names, page):
+    if file := re.match(r"# (\w+\.py)\n", code):
+        Path(file[1]).write_text(code, encoding="utf-8")
+        return
+    for out in re.findall(
+        r"(?:out=|embed_store\(\w+, |save_pretrained\(|write_store\(|report\(\w+, \w+, )\"([\w.]+)\"", code
+    ):
+        if Path(out).is_dir():
+            shutil.rmtree(out)
+    exec(compile(re.sub(r"steps=\d+", "steps=2", code), page, "exec"), names)
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
@@ -133,12 +183,13 @@ def test_every_block_runs(page, workspace, tmp_path, monkeypatch):
     for language, code in blocks_of(page):
         if language == "shell":
             run_shell(code)
+        elif language == "python":
+            run_python(code, names, name_of(page))
         else:
-            exec(compile(re.sub(r"steps=\d+", "steps=2", code), name_of(page), "exec"), names)
+            Path("changes.yaml").write_text(code, encoding="utf-8")
 
 
 def test_blocks_that_do_not_run_have_a_reason():
     for page in PAGES:
         for one in re.findall(r"<!-- not run(.*?)-->", page.read_text(encoding="utf-8")):
             assert re.fullmatch(r": .{10,} ", one), f"{name_of(page)}: <!-- not run{one}-->"
-    assert (ROOT / "tests" / RUNS_IN).exists() and GroupPlan
