@@ -18,7 +18,7 @@ from ssl_behavior.commands import VERBS
 from ssl_behavior.skeleton import Skeleton
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_WORDS_OF_README = 1400
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
@@ -177,8 +177,10 @@ def test_the_readme_is_short_and_keeps_its_two_commands():
 
 
 def test_every_page_is_in_the_index():
-    listed = set(LINK.findall(text_of(ROOT / "docs" / "index.md")))
-    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= listed
+    docs = ROOT / "docs"
+    listed = set(LINK.findall(text_of(docs / "index.md")))
+    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} - {"index.md"}
+    assert pages <= listed, sorted(pages - listed)
 
 
 def rows_below(heading):
