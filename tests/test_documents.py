@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pretrain import recipes
 from ssl_behavior import cli
 from ssl_behavior.commands import VERBS
 from ssl_behavior.skeleton import Skeleton
@@ -181,6 +182,11 @@ def test_every_page_is_in_the_index():
     listed = set(LINK.findall(text_of(docs / "index.md")))
     pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} - {"index.md"}
     assert pages <= listed, sorted(pages - listed)
+
+
+@pytest.mark.parametrize("page", ["pretrain.md", "recipes.md"])
+def test_every_recipe_is_listed(page):
+    assert set(recipes.RECIPES) <= set(INLINE_CODE.findall(text_of(ROOT / "docs" / page)))
 
 
 def rows_below(heading):
