@@ -94,6 +94,12 @@ def names_before_types(app: Sphinx, what: str, name: str, obj: Any, options: Any
     lines[:] = [re.sub(r"(?<!`)`([^`\n]+)`(?!`)", r"``\1``", line) for line in changed]
 
 
+def link_the_gallery(app: Sphinx, name: str, source: list[str]) -> None:
+    """Links to the scripts of tutorials, which a code host follows, lead to their pages in the site."""
+    source[0] = re.sub(r"\]\(((?:\.\./)*)tutorials/GALLERY_HEADER\.rst\)", r"](\1gallery/index.rst)", source[0])
+    source[0] = re.sub(r"\]\(((?:\.\./)*)tutorials/(\w+)\.py\)", r"](\1gallery/\2.rst)", source[0])
+
+
 def clear_folder(gallery_conf: Any, name: Any) -> None:
     """Remove what the tutorial before left in its folder: every tutorial begins like on a reader's machine."""
     folder = Path(gallery_conf["src_dir"]) / gallery_conf["examples_dirs"][0]
@@ -107,6 +113,7 @@ def clear_folder(gallery_conf: Any, name: Any) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("help-text", HelpText)
     app.add_directive("configuration-keys", ConfigurationKeys)
+    app.connect("source-read", link_the_gallery)
     # Before napoleon, which reads numpydoc's format.
     app.connect("autodoc-process-docstring", names_before_types, priority=400)
     return {"parallel_read_safe": True}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pretrain import recipes
 from ssl_behavior import cli
 from ssl_behavior.commands import VERBS
 from ssl_behavior.skeleton import Skeleton
@@ -176,9 +177,25 @@ def test_the_readme_is_short_and_keeps_its_two_commands():
     assert re.search(r"^make demo\b", text, re.MULTILINE) and re.search(r"^make test\b", text, re.MULTILINE)
 
 
-def test_every_page_is_in_the_index():
-    listed = set(LINK.findall(text_of(ROOT / "docs" / "index.md")))
-    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= listed
+def linked_from(page):
+    """Pages of docs that a page links to."""
+    targets = (target.partition("#")[0] for target in LINK.findall(prose(page)))
+    found = {(page.parent / target).resolve() for target in targets if target.endswith(".md")}
+    return {other for other in found if (ROOT / "docs") in other.parents}
+
+
+def test_every_page_is_reached_from_the_index():
+    start = ROOT / "docs" / "index.md"
+    seen, ahead = {start}, linked_from(start)
+    while ahead:
+        seen |= ahead
+        ahead = {other for page in ahead for other in linked_from(page)} - seen
+    assert set((ROOT / "docs").rglob("*.md")) == seen
+
+
+@pytest.mark.parametrize("page", ["pretrain.md", "recipes.md"])
+def test_every_recipe_is_listed(page):
+    assert set(recipes.RECIPES) <= set(INLINE_CODE.findall(text_of(ROOT / "docs" / page)))
 
 
 def rows_below(heading):
