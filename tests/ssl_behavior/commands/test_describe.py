@@ -128,7 +128,7 @@ def test_dollars_in_names_are_no_formula(inputs, tmp_path):
     (tmp_path / "groups.csv").write_text(text)
     assert run(inputs, tmp_path / "out", "--groups-csv", tmp_path / "groups.csv", "--factor", "treatment") == 0
     for name in ("shares", "effects"):
-        assert "$a^{x" in (tmp_path / "out" / f"{name}.svg").read_text()
+        assert "$a^{x" in (tmp_path / "out" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def enriched(log2_ratio, low, both=500):
