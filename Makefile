@@ -9,7 +9,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
 # A build of torch for the two targets below, such as torch==2.13.0; empty = the one that pip takes by itself.
 TORCH ?=
 
-.PHONY: demo test test-whole test-all test-minimal test-newest lint format bench clean
+SITE := $(VENV)/.site
+
+.PHONY: demo test test-whole test-all test-docs docs test-minimal test-newest lint format bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +30,19 @@ test-whole: $(READY)
 
 test-all: $(READY)
 	$(PYTEST) -m ''
+
+# The documentation site in build/site: tutorials run, warnings are errors, and links inside the site are checked.
+docs: $(SITE)
+	OMP_NUM_THREADS=1 MPLBACKEND=agg $(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . build/site
+	$(BIN)/python docs/check_site.py build/site
+
+# Every command and every block of Python of the pages, and the notebook.
+test-docs: $(SITE)
+	$(PYTEST) -m slow tests/test_document_blocks.py tests/test_notebook.py tests/test_python_page.py
+
+$(SITE): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	touch $(SITE)
 
 # The installed wheel with the lowest versions that pyproject.toml allows, in an environment of its own.
 test-minimal:

@@ -1,9 +1,27 @@
 """Self-supervised representations of social behavior from pose tracks.
 
->>> import ssl_behavior
->>> encoder = ssl_behavior.load("runs/rats")  # doctest: +SKIP
->>> encoder.embed(ssl_behavior.Store("rats").recording("01_dlc_tracks")).shape  # doctest: +SKIP
-(14734, 128)
+    import ssl_behavior as sb
+
+    store = sb.read("tracks", fps=30)                       # files of DeepLabCut, SLEAP and others -> Store
+    encoder = sb.pretrain(store)                            # learn from tracks, without labels -> Encoder
+    embeddings = encoder.embed_store(store, "embeddings")   # one row of numbers for every frame -> Embeddings
+
+    clusters = sb.cluster(embeddings, 20)                   # -> Clustering
+    sb.describe(clusters, embeddings, store)                # what sets each cluster apart -> Cards
+    sb.compare(clusters, "groups.csv")                      # do groups of animals differ? -> Profiles
+    sb.neighbors(embeddings, "mouse1:100-160")              # bouts like this one -> Neighbors
+    sb.report(store, embeddings, "report.html")             # map, skeletons and ethogram in a browser
+
+    results = sb.probe(encoder, store, "behavior")          # scores of a linear classifier -> ProbeResults
+    sb.annotate(encoder, store, results)                    # labels for recordings -> Annotations
+
+    encoder.transform(store)                                # arrays [frames, columns], one for each recording
+    encoder.save_pretrained("my_encoder")                   # weights, settings and a model card
+    encoder = sb.Encoder.from_pretrained("my_encoder")      # the same as sb.load("my_encoder")
+
+All objects print what they are. Tables: `.to_frame()` (pandas). Figures: `.plot()` and `sb.plots` (matplotlib).
+Labeled arrays: `.to_xarray()`. `sb.PoseEmbedder` is an estimator for scikit-learn. `sb.simulate_tracks("tracks")`
+makes recordings to try all this on. Mistakes raise `sb.InputError`. `help(sb.read)` lists arguments.
 """
 
 import importlib
