@@ -45,6 +45,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
+napoleon_use_rtype = False
 autosummary_generate = False
 
 # Tutorials run in their own folder; a copy keeps the files that they write out of the sources.

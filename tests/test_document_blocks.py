@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pretrain import estimator
+from pretrain.run import train
 from ssl_behavior import cli
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import equal_plans, simulate_plan
@@ -24,7 +26,20 @@ pytestmark = pytest.mark.slow
 BLOCK = re.compile(
     r"(?:<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>shell|python|yaml)\n(?P<code>.*?)^```$", re.M | re.S
 )
-ELSEWHERE = ("pip", "make", "tensorboard", "docker", "sbatch", "git", "python", "export", "cd", "ls")
+ELSEWHERE = (
+    "pip",
+    "make",
+    "tensorboard",
+    "docker",
+    "sbatch",
+    "git",
+    "python",
+    "python3",
+    "source",
+    "export",
+    "cd",
+    "ls",
+)
 """First words of commands that are not ours."""
 OWN_TESTS = ("docs/python.md", "CONTRIBUTING.md")
 """Pages that another test runs."""
@@ -58,7 +73,7 @@ def recordings(names=NAMES, annotators=("2", "3")):
         labels = {
             "behavior": replace(own, annotator=annotator),
             "S1": Labels(vocabulary=CLASSES, frames=one, background="base", annotator=annotator),
-            "S2": Labels(vocabulary=("chase", "bite", "other"), frames=two, background="other"),
+            "S2": Labels(vocabulary=("chase", "bite", "other"), frames=two, background="other", annotator=annotator),
         }
         yield replace(made, id=name, labels=labels, subset="train" if name in TRAIN else "test")
 
@@ -70,6 +85,7 @@ def write_tables():
         "groups.csv": "\n".join(["recording,animal,treatment", *lines]),
         "names.csv": "cluster,name\n0,rest\n1,chase\n",
         "split.json": json.dumps(split),
+        "changes.yaml": "optim: {lr: 1e-3}\n",
     }.items():
         Path(file).write_text(text, encoding="utf-8")
 
@@ -86,7 +102,7 @@ GIVEN = (
     "embed run store --out embeddings_of_another_seed",
     "export store --out corrected --format boris --streams S1",
 )
-COPIES = {"encoder": "run", "run0": "run", "run1": "cpc_run", "my_encoder": "run"}
+COPIES = {"encoder": "run", "run0": "run", "run1": "run", "run2": "run", "my_encoder": "run"}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +132,7 @@ def small(words):
         words += [] if "--data.window_frames" in words or "2021" in " ".join(words) else SMALL
     if verb == "probe":
         words = [*without_option(words, "--seeds"), "--seeds", "1"]
+        words += [] if "--references" in words or "annotators" in words else ["--references", "untrained"]
     if verb == "simulate" and "--scale" not in words and "calms21" not in words:
         words = [*without_option(words, "--frames"), "--frames", "300"]
     return words
@@ -162,6 +179,12 @@ def run_processes(words):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def short_training(config, *arguments, **options):
+    """Training from Python, of two steps."""
+    data = replace(config.data, window_frames=256, batch_size=2, validation_batches=1)
+    return train(replace(config, steps=2, data=data), *arguments, **options)
+
+
 def run_python(code, names, page):
     if file := re.match(r"# (\w+\.py)\n", code):
         Path(file[1]).write_text(code, encoding="utf-8")
@@ -171,7 +194,7 @@ def run_python(code, names, page):
     ):
         if Path(out).is_dir():
             shutil.rmtree(out)
-    exec(compile(re.sub(r"steps=\d+", "steps=2", code), page, "exec"), names)
+    exec(compile(code, page, "exec"), names)
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
@@ -179,6 +202,7 @@ def test_every_block_runs(page, workspace, tmp_path, monkeypatch):
     torch.set_default_dtype(torch.float32)
     shutil.copytree(workspace, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(estimator, "train", short_training)
     names = {"__name__": "__main__"}
     for language, code in blocks_of(page):
         if language == "shell":
