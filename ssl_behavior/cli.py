@@ -99,7 +99,7 @@ def _shared(verb: str) -> Iterator[None]:
 
     with joined() as processes, ExitStack() as held:
         if not processes.is_main:
-            silence = held.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            silence = held.enter_context(Path(os.devnull).open("w", encoding="utf-8", newline=""))
             held.enter_context(redirect_stdout(silence))
             held.enter_context(redirect_stderr(silence))
         if not VERBS[verb].shared and "TORCHELASTIC_RUN_ID" in os.environ:

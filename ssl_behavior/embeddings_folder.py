@@ -535,7 +535,7 @@ class EmbeddingsWriter:
         flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | (getattr(os, "O_DSYNC", 0) if of > 1 else 0)
         self._array = os.fdopen(os.open(self.folder / "embeddings.npy", flags), "wb", buffering=0)
         self._start = os.fstat(self._array.fileno()).st_size - self.shape[0] * self._row_bytes
-        self._list = (self.folder / _OWN_FINISHED.format(process)).open("w", encoding="ascii")
+        self._list = (self.folder / _OWN_FINISHED.format(process)).open("w", encoding="ascii", newline="\n")
 
     @property
     def _row_bytes(self) -> int:

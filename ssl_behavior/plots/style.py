@@ -123,10 +123,15 @@ def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
     @wraps(draw)
     def drawn(*args: Given.args, **kwargs: Given.kwargs) -> Drawn:
         check_matplotlib()
-        from matplotlib import rc_context
+        from matplotlib import rcParams
 
-        with rc_context(STYLE):
+        # Not `rc_context`: it would also take back what a notebook's backend sets when it is loaded by the first figure.
+        before = {name: rcParams[name] for name in STYLE}
+        rcParams.update(STYLE)
+        try:
             return draw(*args, **kwargs)
+        finally:
+            rcParams.update(before)
 
     return drawn
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ssl_behavior.arguments import check_number, whole_number
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, write_json
+from ssl_behavior.files import atomic_folder, write_json, write_text
 from ssl_behavior.io.annotated_recording import annotated_recording
 from ssl_behavior.io.annotation_writers import bouts_csv
 from ssl_behavior.io.calms21 import SIMULATED
@@ -222,7 +222,7 @@ def _write_bouts(path: Path, recording: Recording) -> None:
         pair_labels=recording.pair_labels, num_frames=recording.num_frames,
     )  # fmt: skip
     if own.bouts:
-        path.write_text(bouts_csv(own.bouts, own.fps, bool(own.pair_labels)), encoding="utf-8")
+        write_text(path, bouts_csv(own.bouts, own.fps, bool(own.pair_labels)))
 
 
 def simulate_tracks(

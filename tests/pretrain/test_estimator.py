@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
 
 import ssl_behavior
 from pretrain.estimator import PoseEmbedder
@@ -206,3 +207,25 @@ def test_mistakes_in_settings(recordings, tmp_path):
         PoseEmbedder(recipe="cpc_tiny").fit([])
     with pytest.raises(InputError, match="no such run or checkpoint"):
         load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_repr",
+        "check_no_attributes_set_in_init",
+        "check_get_params_invariance",
+        "check_set_params",
+        "check_valid_tag_types",
+        "check_mixin_order",
+        "check_do_not_raise_errors_in_init_or_set_param",
+        "check_parameters_default_constructible",
+    ],
+)
+def test_checks_of_scikit_learn_that_need_no_matrix(check):
+    """The others call `fit` with a matrix; recordings are none."""
+    found = getattr(estimator_checks, check, None)
+    if found is None:
+        pytest.skip(f"this scikit-learn has no {check}")
+    found("PoseEmbedder", PoseEmbedder())

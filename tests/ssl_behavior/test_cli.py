@@ -7,10 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from ssl_behavior import cli
+from ssl_behavior import cli, map_coordinates
 from ssl_behavior.commands import VERBS, Verb, as_options
 from ssl_behavior.errors import InputError
-from ssl_behavior.reports import maps
 
 
 def run(*arguments):
@@ -144,7 +143,7 @@ def test_arguments_in_messages_become_options(tmp_path, capsys):
 )
 def test_messages_of_the_library_show_options(arguments, words, embeddings_of, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(maps, "find_spec", lambda name: None)
+    monkeypatch.setattr(map_coordinates, "find_spec", lambda name: None)
     embeddings_of(tmp_path / "E", np.random.default_rng(0).normal(size=(90, 5)), (90,))
     assert cli.main(arguments.split()) == 2
     said = capsys.readouterr().err
