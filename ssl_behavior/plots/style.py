@@ -125,7 +125,7 @@ def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
         check_matplotlib()
         from matplotlib import rcParams
 
-        # Not `rc_context`: it would also take back what a notebook's backend sets when it is loaded by the first figure.
+        # Not `rc_context`: it would also take back what a notebook's backend sets when the first figure loads it.
         before = {name: rcParams[name] for name in STYLE}
         rcParams.update(STYLE)
         try:
