@@ -28,8 +28,8 @@ RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt \
     && python -m pip install -c /tmp/constraints.txt '.[plots,store]' \
     && rm -rf /src/* /tmp/constraints.txt
 
-RUN useradd --create-home --uid 1000 user && mkdir /data && chown user /data
-USER user
+RUN useradd --create-home --non-unique --uid 1000 user && mkdir -p /data && chown 1000 /data
+USER 1000
 WORKDIR /data
 # Files in the mounted folder belong to user 1000; for another user: docker run --user "$(id -u):$(id -g)" ...
 ENV HOME=/tmp

@@ -79,7 +79,8 @@ def pretrain(
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True) as scratch:
         run = Path(out) if out is not None else Path(scratch) / "run"
         if start is not None:
-            folder = start.save_pretrained(Path(scratch) / "init") if isinstance(init, Encoder) else init
+            of_folder = isinstance(init, str | Path) and Path(init).exists()
+            folder = init if of_folder else start.save_pretrained(Path(scratch) / "init")
             config = replace(config, init=str(folder))
         try:
             train(config, folders, run, resume, console, name_folder=out is not None)

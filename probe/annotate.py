@@ -150,7 +150,7 @@ def annotate(
     balanced: bool = False,
     minimum_bout_frames: int = 1,
     out: str | Path | None = None,
-    format: str | Sequence[str] = "csv",
+    format: str | Sequence[str] = (),
     overwrite: bool = False,
     device: str = "auto",
     precision: str = "float32",
@@ -170,7 +170,7 @@ def annotate(
     balanced : assume equally frequent classes, to find more bouts of rare ones.
     minimum_bout_frames : leave out bouts of fewer frames.
     out : folder for label files; None = none.
-    format : formats of the files: csv, frames, boris, bento, simba, caltech, mabe or npy.
+    format : formats of the files: csv (default), frames, boris, bento, simba, caltech, mabe or npy.
     overwrite : replace a folder of labels.
     device : "auto", "cpu", "cuda" or "mps".
     precision : of the encoder: "float32", "bfloat16" or "auto".
@@ -182,6 +182,9 @@ def annotate(
         If probe, encoder and store do not fit together, or an argument is unknown.
     """
     formats = several(format, "format")
+    if formats and out is None:
+        raise InputError("`format` needs `out`, the folder for the files")
+    formats = formats or ("csv",)
     if unknown := [name for name in formats if name not in ANNOTATION_FORMATS]:
         raise InputError(f"`format`: unknown format {unknown[0]!r}; known: {listed(list(ANNOTATION_FORMATS), 12)}")
     options = LabelOptions(

@@ -16,6 +16,7 @@ from ssl_behavior.embedding import Encoder
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import in_temporary_folder
+from ssl_behavior.hub import downloaded
 from ssl_behavior.plots import annotator_matrix, calibration, confusion, few_label_curve
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.store import Store, open_store
@@ -168,7 +169,7 @@ def probe(
                 store=recorded.path,
                 task=task,
                 out=folder,
-                split=split if isinstance(split, Mapping | None) else Path(split),
+                split=split if isinstance(split, Mapping | None) else Path(opened(split, Path, "split", Path)),
                 seeds=seeds,
                 references=names,
                 **asked,
@@ -191,7 +192,7 @@ def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
     if asked.get("embeddings") is not None:
         asked["embeddings"] = opened(asked["embeddings"], Path, "embeddings", Path)
     if "fractions" in asked:
-        shares = asked["fractions"] if isinstance(asked["fractions"], Sequence) else [asked["fractions"]]
+        shares = one_or_more(asked["fractions"], str)
         for share in shares:
             check_number(share, "fractions")
         asked["fractions"] = tuple(shares)
@@ -223,5 +224,5 @@ def run_folder(run: Any, store: Store, scratch: Path, argument: str, progress: P
     if isinstance(run, Encoder):
         return run.save_pretrained(scratch)
     if isinstance(run, str | Path):
-        return Path(run)
+        return Path(downloaded(run))
     raise InputError(f"`{argument}` must be an Encoder, Embeddings or a folder, got {type(run).__name__}")

@@ -410,7 +410,7 @@ class Encoder(Described):
         path : folder, or hf://OWNER/NAME (needs the extra `hub`).
         options : as in `ssl_behavior.load`.
         """
-        return load(downloaded(path), device, **options)
+        return load(path, device, **options)
 
     def fit(self, stores: "Store | str | Path | Sequence[Store | str | Path]", **options: Any) -> "Encoder":
         """Train further on the recordings of one or several stores, from the present weights; returns the encoder.
@@ -538,7 +538,9 @@ def load(
     without: str | Sequence[str] = (),
     only: str | Sequence[str] = (),
 ) -> Encoder:
-    """Load the encoder of a run or checkpoint folder; of a run, the best on validation, or with best=False the newest.
+    """Load the encoder of a run or checkpoint folder, or of hf://OWNER/NAME (`Encoder.from_pretrained`).
+
+    Of a run, it is the best on validation, or with best=False the newest.
 
     `without` and `only` choose groups of columns, see `Encoder`; without them, an encoder of `save_pretrained` has the
     columns that it was saved with.
@@ -548,7 +550,7 @@ def load(
     InputError
         If there is no checkpoint, it is damaged, or it has no such columns.
     """
-    folder = find_checkpoint(path, best)
+    folder = find_checkpoint(downloaded(path), best)
     origin = read_checkpoint_config(folder)
     chosen = {"without": several(without, "without"), "only": several(only, "only")}
     if not any(chosen.values()):

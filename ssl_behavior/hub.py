@@ -60,7 +60,7 @@ def downloaded(path: str | Path) -> str | Path:
     InputError
         If huggingface_hub is not installed, the name is none, or the hub refuses.
     """
-    if not str(path).startswith(_SCHEME):
+    if isinstance(path, Path) or not str(path).startswith(_SCHEME):
         return path
     name = _checked(str(path).removeprefix(_SCHEME), "path")
     try:
@@ -77,4 +77,4 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _refused(name: str, error: Exception) -> InputError:
     lines = str(error).strip().splitlines()
-    return InputError(f"the hub refuses {name!r}: {lines[0] if lines else type(error).__name__}")
+    return InputError(f"{name!r}: the hub cannot be reached, or refuses: {lines[0] if lines else type(error).__name__}")

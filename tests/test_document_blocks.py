@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import ssl_behavior as sb
 from pretrain import estimator
 from pretrain.run import train
 from ssl_behavior import cli
@@ -21,7 +22,7 @@ from ssl_behavior.simulate import equal_plans, simulate_plan
 from ssl_behavior.store import write_store
 from tests.test_documents import PAGES, ROOT, name_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.docs
 
 BLOCK = re.compile(
     r"(?:<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>shell|python|yaml)\n(?P<code>.*?)^```$", re.M | re.S
@@ -47,7 +48,7 @@ NAMES = ("01", "02", "03", "04", "07", "08", "09", "12", "train/mouse001", "trai
 TRAIN = (*NAMES[:6], *NAMES[8:])
 CLASSES = ("base", "social", "nonsocial", "aggression")
 PLACEHOLDERS = {"FOLDER": "release", "STORE": "store", "RUN": "run", "FILE": "split.json"}
-WRITTEN = r"(?:out=|embed_store\(\w+, |save_pretrained\(|write_store\()\"([\w.]+)\""
+WRITTEN = re.compile(r"(?:out=|embed_store\(\w+, |save_pretrained\(|write_store\()\"([\w.]+)\"")
 """Folders that Python code writes."""
 SMALL = ["--data.window_frames", "256", "--data.batch_size", "2", "--data.validation_batches", "1"]
 
@@ -189,9 +190,7 @@ def run_python(code, names, page):
     if file := re.match(r"# (\w+\.py)\n", code):
         Path(file[1]).write_text(code, encoding="utf-8")
         return
-    for out in re.findall(
-        r"(?:out=|embed_store\(\w+, |save_pretrained\(|write_store\(|report\(\w+, \w+, )\"([\w.]+)\"", code
-    ):
+    for out in WRITTEN.findall(code):
         if Path(out).is_dir():
             shutil.rmtree(out)
     exec(compile(code, page, "exec"), names)
@@ -214,6 +213,24 @@ def test_every_block_runs(page, workspace, tmp_path, monkeypatch):
 
 
 def test_blocks_that_do_not_run_have_a_reason():
-    for page in PAGES:
+    for page in (page for page in PAGES if name_of(page) != "CONTRIBUTING.md"):
         for one in re.findall(r"<!-- not run(.*?)-->", page.read_text(encoding="utf-8")):
             assert re.fullmatch(r": .{10,} ", one), f"{name_of(page)}: <!-- not run{one}-->"
+
+
+def test_our_side_of_the_table_of_other_packages_runs(workspace, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimator, "train", short_training)
+    torch.set_default_dtype(torch.float32)
+    shutil.copy(next((workspace / "tracks").glob("mouse001DLC*.csv")), "a.csv")
+    store = write_store("store", recordings(("a", "b", "c", "d")))
+    encoder = sb.load(workspace / "run", "cpu")
+    embeddings = encoder.embed_store(store, "embeddings")
+    names = {"sb": sb, "store": store, "encoder": encoder, "embeddings": embeddings}
+    names["clusters"] = sb.cluster(embeddings, 4, verbose=False)
+    page = (ROOT / "docs" / "reference" / "other-packages.md").read_text(encoding="utf-8")
+    calls = [line.split(" | ")[-1].strip(" |`") for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(calls) == 12
+    for call in calls:
+        if "push_to_hub" not in call:
+            assert eval(call, names) is not None, call

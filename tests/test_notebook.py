@@ -7,7 +7,7 @@ import pytest
 
 from tests.test_documents import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.docs
 NOTEBOOK = ROOT / "docs" / "notebooks" / "first_session.ipynb"
 
 

@@ -49,7 +49,7 @@ def given(write_store, train):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 def test_every_block_runs_as_a_user_runs_it(recordings, tmp_path):
     (tmp_path / "tracks").mkdir()
     for recording in recordings:

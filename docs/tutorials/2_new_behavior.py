@@ -2,7 +2,8 @@
 A new behavior from ten examples
 ================================
 
-You saw a behavior that nobody has labeled. Ten bouts are enough to find more of it, and to label all other recordings.
+You saw a behavior that nobody has labeled. Ten bouts are enough to find more of it. Two labeled recordings are enough
+for a first classifier that labels the others.
 """
 
 # %%
@@ -27,11 +28,12 @@ store
 # ------------
 #
 # An example is a stretch of frames, ``RECORDING:START-STOP``; you would note it while watching videos. Here the examples
-# are the first ten bouts of *investigation* in two of the recordings, from the labels of the simulation.
+# are five bouts of *investigation* in each of two recordings, half a second to three seconds long, from the labels of
+# the simulation.
 
 
 def bouts_of(recording, behavior):
-    """First and last frames of the bouts of a behavior."""
+    """Start and stop of the bouts of a behavior; the stop is the first frame after it."""
     labels = store[recording].labels["behavior"]
     shown = np.concatenate([[False], labels.frames == labels.vocabulary.index(behavior), [False]])
     edges = np.flatnonzero(np.diff(shown))
@@ -39,15 +41,18 @@ def bouts_of(recording, behavior):
 
 
 watched = ["mouse001", "mouse002"]
-found = [(name, *bout) for name in watched for bout in bouts_of(name, "investigation") if bout[1] - bout[0] >= 15]
-examples = [f"{name}:{start}-{stop}" for name, start, stop in found[:10]]
+examples = []
+for name in watched:
+    fitting = [(start, stop) for start, stop in bouts_of(name, "investigation") if 15 <= stop - start <= 90]
+    examples += [f"{name}:{start}-{stop}" for start, stop in fitting[:5]]
 examples
 
 # %%
 # More like these
 # ---------------
 #
-# ``neighbors`` searches all recordings for bouts whose embedding is similar to the examples.
+# ``neighbors`` searches recordings for bouts whose embedding is similar to the examples; here, those that you have not
+# watched.
 
 others = [row.id for row in store.rows if row.id not in watched]
 hits = sb.neighbors(embeddings, examples, k=20, recordings=others, verbose=False)
@@ -106,4 +111,5 @@ sb.plots.ethogram(streams, fps=30, title="mouse005")
 #
 # - Look at the hits before you trust them: the report plays them beside the examples (:doc:`/docs/report`).
 # - The scores above are of six held-out recordings of one simulation. Hold out recordings of your own.
-# - Corrected labels come back with ``ssl-behavior labels add store labels/project.boris`` (:doc:`/docs/import`).
+# - Corrected labels come back with ``ssl-behavior labels add store labels/project.boris --overwrite``, which replaces the
+#   labels that are there (:doc:`/docs/import`).

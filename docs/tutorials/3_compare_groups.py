@@ -10,7 +10,7 @@ the recording.
 # Two groups
 # ----------
 #
-# Twelve simulated residents, two short videos each. Six of them are "treated": they rest more and mount less. Your own
+# Twelve simulated residents, two short videos each. Six of them are "treated": they rest more and do not mount. Your own
 # recordings would be a folder of track files, as in :doc:`/docs/gallery/1_deeplabcut_to_clusters`.
 
 from dataclasses import replace
@@ -30,8 +30,8 @@ write_dlc_folder("videos", plans, seed=0)
 # Clusters without labels
 # -----------------------
 #
-# The encoder and the clusters know nothing of the groups. Train on all recordings, or on neither group's own: an encoder
-# that has seen one group only may describe the other one badly.
+# The encoder and the clusters know nothing of the groups. Train on recordings of both groups, or of neither: an
+# encoder that has seen one group only may describe the other one badly.
 
 store = sb.read("videos", fps=30, out="store", verbose=False)
 encoder = sb.pretrain(store, recipe="summaries_tiny", steps=150, out="run", verbose=False)
@@ -53,8 +53,8 @@ table = {"recording": recordings, "animal": animals, "treatment": treatment}
 # Compare
 # -------
 #
-# The two recordings of an animal are pooled. p values come from exchanging animals between the groups, q values hold the
-# false discovery rate over all clusters.
+# The two recordings of an animal are pooled. p values come from exchanging animals between the groups. q values control
+# the false discovery rate over all clusters, separately for each measure.
 
 profiles = sb.compare(clusters, table)
 profiles
@@ -88,5 +88,5 @@ sb.compare(clusters, table, "day")
 # How many animals are enough?
 # ----------------------------
 #
-# Few animals allow few arrangements: the notes above say when no single cluster can be found. :doc:`/docs/explore` has
+# Few animals allow few arrangements; ``compare`` then prints a note that no single cluster can be found. :doc:`/docs/explore` has
 # the error rates of this test in simulated studies, and what happens when recordings are counted as animals.

@@ -142,7 +142,7 @@ def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
     for axis in axes[0, 1:]:
         axis.axis("off")
     for axis, titled, matrix in zip(axes[1], (axes[0, 0], *axes[1, 1:]), matrices, strict=True):
-        annotator_matrix(matrix, order=order.tolist(), title="", ax=axis)
+        annotator_matrix(matrix, order=[matrix.annotators[number] for number in order], title="", ax=axis)
         axis.set_aspect("auto")
         titled.set_title(matrix.title)
     save_figure(figure, path)

@@ -137,7 +137,7 @@ def compare(
     """Compare groups of animals in their use of clusters: share of frames, bouts per minute, and length of bouts.
 
     The unit is the animal: its recordings are pooled. p values come from permutations of the animals' groups, q values
-    from Benjamini and Hochberg over all clusters and pairs of groups.
+    from Benjamini and Hochberg over all clusters and pairs of groups, separately for each measure.
 
     Parameters
     ----------

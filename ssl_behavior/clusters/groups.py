@@ -81,22 +81,25 @@ def groups_of(table: Any, rows: Sequence[EmbeddingRow], factor: str | None = Non
         If it is no table, or as `read_groups`.
     """
     try:
-        named = {str(one).lower() if str(one).lower() in _keys(rows) else str(one): one for one in table}
-        columns = {title: [_cell(value) for value in table[column]] for title, column in named.items()}
-        lines = [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
+        given = [(str(one), list(table[one])) for one in table]
+        cells = list(zip(*(values for _, values in given), strict=True))
     except (TypeError, KeyError, ValueError, IndexError):
         raise InputError(
             f"`{name}` must be a CSV file, a data frame, or a mapping of columns of one length: recording, animal, and "
             "what to compare"
         ) from None
-    if _RECORDING not in columns:
-        raise InputError(f"`{name}`: expected a column {_RECORDING!r}, got {list(columns)}")
-    return _groups(f"`{name}`", f"`{name}`", list(columns), lines, rows, factor)
+    header = [title.lower() if title.lower() in _keys(rows) else title for title, _ in given]
+    if _RECORDING not in header or len(set(header)) < len(header):
+        raise InputError(f"`{name}`: expected distinct columns, one of them {_RECORDING!r}, got {header}")
+    lines = [dict(zip(header, map(_cell, line), strict=True)) for line in cells]
+    return _groups(f"`{name}`", f"`{name}`", header, lines, rows, factor)
 
 
 def _cell(value: Any) -> str:
     """Text of a cell; missing values of data frames are empty."""
-    return "" if value is None or value != value else str(value).strip()
+    # pandas.NA is neither equal to itself nor unequal.
+    missing = value is None or type(value).__name__ == "NAType" or value != value
+    return "" if missing else str(value).strip()
 
 
 def _keys(rows: Sequence[EmbeddingRow]) -> tuple[str, ...]:

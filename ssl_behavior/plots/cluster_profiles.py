@@ -57,7 +57,7 @@ def cluster_profile(
     if cluster is None and ax is not None:
         raise InputError("`ax` holds one cluster: name it in `cluster`")
     if content == "auto":
-        content = "programs" if any(card.differences for card in cards.clusters) else "labels"
+        content = "programs" if stream is None and any(card.differences for card in cards.clusters) else "labels"
     streams = list(dict.fromkeys(one.stream for card in cards.clusters for one in card.labels))
     if content == "labels" and (not streams or (stream is not None and stream not in streams)):
         raise InputError(f"`stream` {stream!r}: the cards have the label streams {quoted(streams) or 'none'}")

@@ -97,7 +97,7 @@ def annotator_matrix(
     results: Any,
     name: str = "agreement",
     *,
-    order: Sequence[int] | None = None,
+    order: Sequence[str] | None = None,
     title: str | None = None,
     ax: Any = None,
 ) -> Any:
@@ -109,7 +109,7 @@ def annotator_matrix(
     name : "agreement" = share of frames with the same label, "styles" = cosine of the deviations of their labels,
         "rows" = cosine of the learned rows, "transfer" = macro F1 of one annotator's labels predicted in another's
         style, whose colors are differences from the mean of the row.
-    order : numbers of the annotators, in the order of the rows and columns; None = that of the matrix.
+    order : annotators, in the order of rows and columns; None = all, in that of the matrix.
     ax : axes to draw on; None = a new figure.
 
     Returns
@@ -122,7 +122,11 @@ def annotator_matrix(
         If the results hold no such matrix.
     """
     matrix = _matrix_of(results, name)
-    picks = list(range(len(matrix["annotators"]))) if order is None else list(order)
+    known = [str(one) for one in matrix["annotators"]]
+    asked = known if order is None else [str(one) for one in order]
+    if unknown := [one for one in asked if one not in known]:
+        raise InputError(f"`order`: no annotator {unknown[0]!r}; there are {quoted(known)}")
+    picks = [known.index(one) for one in asked]
     values = np.array(matrix["values"], np.float64)[np.ix_(picks, picks)]
     names = [str(matrix["annotators"][pick]) for pick in picks]
     compared = bool(matrix["rows"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_behavior.arguments import several
 from ssl_behavior.errors import InputError
 from ssl_behavior.plots.probe_contents import results_of, row_of, stored
 from ssl_behavior.plots.style import (
@@ -31,7 +32,7 @@ def calibration(
     results: Any,
     representation: str | None = None,
     *,
-    classes: Sequence[str] = (),
+    classes: str | Sequence[str] = (),
     percent: float = 100.0,
     smoothed: bool = False,
     title: str | None = None,
@@ -64,7 +65,7 @@ def calibration(
     contents = results_of(results)
     row = row_of(contents, representation, percent, smoothed)
     bins = stored(row, "calibration", "the calibration of probabilities")
-    names = list(classes) or list(bins)
+    names = list(several(classes, "classes")) or list(bins)
     if unknown := [name for name in names if name not in bins]:
         raise InputError(f"`classes`: no probabilities of {unknown[0]!r}; the results have {quoted(list(bins))}")
     ax = axes_for(ax, 6.6, 4.6)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ssl_behavior.arguments import check_number, whole_number
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, write_json, write_text
+from ssl_behavior.files import atomic_folder, check_names, write_json, write_text
 from ssl_behavior.io.annotated_recording import annotated_recording
 from ssl_behavior.io.annotation_writers import bouts_csv
 from ssl_behavior.io.calms21 import SIMULATED
@@ -204,8 +204,11 @@ def write_dlc_folder(
         If `out` exists and `overwrite` is False, two plans have one name, or the disk is full.
     """
     names = [plan.id.rpartition("/")[2] for plan in plans]
-    if len(set(names)) < len(names):
-        raise InputError(f"{out}: two recordings have one name: {names}")
+    if not plans:
+        raise InputError(f"{out}: no recordings to write")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{out}: two recordings would have the file {twice[0]!r}; give them different last parts")
+    check_names(names, "recording")
     with atomic_folder(Path(out), overwrite, SIMULATED) as folder:
         recordings = _in_order(partial(simulate_plan, seed=seed), plans, _workers(workers))
         for plan, name, recording in zip(plans, names, recordings, strict=True):
@@ -235,7 +238,9 @@ def simulate_tracks(
     seed: int = 0,
     overwrite: bool = False,
 ) -> Path:
-    """Write a folder of simulated mice as DeepLabCut leaves it, with a table of labels for each video, at 30 fps.
+    """Write a folder of simulated mice as DeepLabCut leaves it, with a table of labels beside each video, at 30 fps.
+
+    A video in which nothing happens has no table, as annotators leave none, and comes out without labels.
 
     Two mice are `resident` and `intruder`, labeled attack, investigation and mount; other numbers are anonymous, with
     labels of agents and targets. To try the package, and for tests; findings need real recordings.
@@ -261,6 +266,8 @@ def simulate_tracks(
     """
     recordings, frames = whole_number(recordings, "recordings", 1), whole_number(frames, "frames", 1)
     check_number(missing, "missing")
+    if not 0 <= missing < 1:
+        raise InputError(f"`missing` must be at least 0 and below 1, got {missing:g}")
     seed, whole = whole_number(seed, "seed"), {"video": 1.0}
     if whole_number(animals, "animals", 1) == 2:
         plans: Sequence[Plan | GroupPlan] = equal_plans(recordings, frames, whole, missing=float(missing))

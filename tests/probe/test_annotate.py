@@ -57,7 +57,9 @@ def test_bouts_as_a_table_and_as_files(encoder, store, tmp_path):
 def test_mistakes_name_the_argument(encoder, store, tmp_path):
     results = sb.probe(encoder, store, "behavior", seeds=1, references="none", split=SPLIT, verbose=False)
     with pytest.raises(sb.InputError, match="`format`: unknown format 'xlsx'; known: csv, frames"):
-        sb.annotate(encoder, store, results, format="xlsx")
+        sb.annotate(encoder, store, results, format="xlsx", out=tmp_path / "none")
+    with pytest.raises(sb.InputError, match="`format` needs `out`"):
+        sb.annotate(encoder, store, results, format="boris")
     with pytest.raises(sb.InputError, match="`streams=sniff`"):
         sb.annotate(encoder, store, results, streams="sniff", verbose=False)
     with pytest.raises(sb.InputError, match="was not trained with labels and predicts none"):

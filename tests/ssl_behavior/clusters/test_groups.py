@@ -133,8 +133,10 @@ def test_tables_in_memory_are_read_like_files(kind, read, tmp_path):
 def test_missing_cells_of_a_data_frame_are_left_out():
     pandas = pytest.importorskip("pandas")
     treatment = ["drug", None, "drug", "drug", "saline", float("nan"), "saline", "saline"]
-    groups = groups_of(pandas.DataFrame({"recording": IDS, "treatment": treatment}), rows_of(IDS))
-    assert len(groups.group) == 6 and "2 recordings without treatment" in groups.notes[0]
+    for kind in (object, "string"):
+        table = pandas.DataFrame({"recording": IDS, "treatment": pandas.array(treatment, dtype=kind)})
+        groups = groups_of(table, rows_of(IDS))
+        assert len(groups.group) == 6 and "2 recordings without treatment" in groups.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,8 @@ def test_missing_cells_of_a_data_frame_are_left_out():
     [
         (3, "`groups` must be a CSV file, a data frame, or a mapping of columns"),
         ({"recording": IDS, "treatment": ["drug"]}, "`groups` must be a CSV file, a data frame, or a mapping"),
-        ({"animal": IDS, "treatment": IDS}, "`groups`: expected a column 'recording', got"),
+        ({"animal": IDS, "treatment": IDS}, "`groups`: expected distinct columns, one of them 'recording', got"),
+        ({"recording": IDS, "Recording": IDS, "treatment": IDS}, "`groups`: expected distinct columns, one of them"),
         ({"recording": IDS[:2], "dose": ["1", "1"], "day": ["1", "2"]}, "`groups`: `factor` must name the column"),
         ({"recording": ["09"], "treatment": ["drug"]}, "`groups`: recording '09' was not clustered"),
     ],

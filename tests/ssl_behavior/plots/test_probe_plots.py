@@ -88,7 +88,9 @@ def test_the_reliability_diagram_has_mean_probability_and_share(results, ax, leg
 
 
 def test_annotators_are_a_heat_map(results, ax):
-    annotator_matrix(results, order=[1, 0], ax=ax)
+    with pytest.raises(InputError, match="`order`: no annotator 'c'"):
+        annotator_matrix(results, order=["b", "c"])
+    annotator_matrix(results, order=["b", "a"], ax=ax)
     image = ax.images[0].get_array()
     assert image[0, 1] == 0.8 and np.ma.getmaskarray(image).diagonal().all() and texts(ax)[0] == "1.00"
     assert [text.get_text() for text in ax.get_xticklabels()] == ["b", "a"]
