@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -19,15 +20,24 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    """The wheel, built from the source distribution as an installer builds it."""
     pytest.importorskip("setuptools")
     source, out = tmp_path_factory.mktemp("source") / "project", tmp_path_factory.mktemp("wheel")
     # Building leaves folders beside the source.
     unwanted = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "tests", "benchmarks", "docs", "demo", "build")
     shutil.copytree(ROOT, source, ignore=unwanted)
-    build = "from setuptools.build_meta import build_wheel; import sys; build_wheel(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", build, out], cwd=source, check=True, capture_output=True)
+    build("build_sdist", out, source)
+    (sdist,) = out.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(out, filter="data")
+    build("build_wheel", out, out / sdist.name.removesuffix(".tar.gz"))
     (found,) = out.glob("*.whl")
     return found
+
+
+def build(what, out, source):
+    program = f"from setuptools.build_meta import {what}; import sys; {what}(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, out], cwd=source, check=True, capture_output=True)
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel):
