@@ -115,6 +115,15 @@ def test_ctrl_c_and_sigterm_save_and_say_so(store, config_file, tmp_path):
         load_checkpoint(tmp_path / number.name)
 
 
+@pytest.fixture
+def heeded_ctrl_c():
+    """A shell that runs tests in the background ignores Ctrl-C for them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_ctrl_c")
 def test_a_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not():
     """torchrun and a scheduler each send SIGTERM; the second one must not come before the run is saved."""
     with StopSignals() as stop:
