@@ -68,4 +68,4 @@ bench: $(READY)
 	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:
-	rm -rf $(VENV) .venv-minimal .venv-newest demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-minimal .venv-newest demo build docs/gallery sg_execution_times.rst *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
