@@ -20,7 +20,6 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
@@ -36,7 +35,6 @@ include_patterns = [
     "docs/**",
 ]
 exclude_patterns = ["docs/tutorials/**", "docs/site/**", "docs/**.py"]
-nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 4
@@ -46,7 +44,6 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-autosummary_generate = False
 
 # Tutorials run in their own folder; a copy keeps the files that they write out of the sources.
 TUTORIALS = HERE.parent / "build" / "tutorials"

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
-_ENTRY = re.compile(r"^(\s*)([\w*`, ]+?) : (.*)$")
+_ENTRY = re.compile(r"([\w*`][\w*`, ]*?) : (.*)")
 
 
 class HelpText(SphinxDirective):
@@ -45,7 +45,7 @@ class ConfigurationKeys(SphinxDirective):
         rows = list(_keys_of(RECIPES[self.arguments[0]](), ""))
         lines = ["| key | value | meaning |", "|---|---|---|"]
         lines += [f"| `{key}` | `{_cell(value)}` | {_cell(meaning)} |" for key, value, meaning in rows]
-        return _parsed(self, lines)
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 def _keys_of(config: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
@@ -76,10 +76,6 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _parsed(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
-    return directive.parse_text_to_nodes("\n".join(lines))
-
-
 def names_before_types(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Entries such as `steps : training steps` say what an argument is; numpydoc's format has a type there."""
     section, changed = "", []
@@ -87,8 +83,8 @@ def names_before_types(app: Sphinx, what: str, name: str, obj: Any, options: Any
         if set(line.strip()) == {"-"} and number:
             section = lines[number - 1].strip()
         entry = _ENTRY.match(line) if section in ("Parameters", "Attributes") else None
-        if entry and len(entry[1]) == 0:
-            changed += [f"{entry[1]}{entry[2]}", f"{entry[1]}    {entry[3]}"]
+        if entry:
+            changed += [entry[1], f"    {entry[2]}"]
         else:
             changed.append(line)
     lines[:] = [re.sub(r"(?<!`)`([^`\n]+)`(?!`)", r"``\1``", line) for line in changed]
@@ -96,8 +92,8 @@ def names_before_types(app: Sphinx, what: str, name: str, obj: Any, options: Any
 
 def link_the_gallery(app: Sphinx, name: str, source: list[str]) -> None:
     """Links to the scripts of tutorials, which a code host follows, lead to their pages in the site."""
-    source[0] = re.sub(r"\]\(((?:\.\./)*)tutorials/GALLERY_HEADER\.rst\)", r"](\1gallery/index.rst)", source[0])
-    source[0] = re.sub(r"\]\(((?:\.\./)*)tutorials/(\w+)\.py\)", r"](\1gallery/\2.rst)", source[0])
+    source[0] = re.sub(r"\]\(((?:\.\./|docs/)*)tutorials/GALLERY_HEADER\.rst\)", r"](\1gallery/index.rst)", source[0])
+    source[0] = re.sub(r"\]\(((?:\.\./|docs/)*)tutorials/(\w+)\.py\)", r"](\1gallery/\2.rst)", source[0])
 
 
 def clear_folder(gallery_conf: Any, name: Any) -> None:

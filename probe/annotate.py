@@ -9,13 +9,13 @@ import torch
 
 from probe.label_predictors import (
     LabelOptions,
-    LabelPredictor,
+    Predictor,
     ProbePredictor,
     RunPredictor,
     label_facts,
     predicted_labels,
 )
-from probe.pair_predictor import PairPredictor, is_pair_probe, predicted_pair_labels
+from probe.pair_predictor import PairPredictor, is_pair_probe
 from probe.results import ProbeResults, run_folder
 from ssl_behavior.arguments import opened, several, whole_number
 from ssl_behavior.bouts import Bout
@@ -124,7 +124,7 @@ def _number(bout: Bout) -> float:
 
 def open_predictor(
     run: Path, store: Path, probe: Path | None, device: torch.device, precision: torch.dtype, last: bool = False
-) -> LabelPredictor | PairPredictor:
+) -> Predictor:
     """Predictor of a saved probe, or without one of the label heads that a run trained with its encoder.
 
     Raises
@@ -201,10 +201,7 @@ def annotate(
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch, progress_if(verbose) as progress:
         source = run_folder(run, recorded, Path(scratch) / "run", "run", progress)
         predictor = open_predictor(source, recorded.path, folder, machine, choose_precision(precision, machine))
-        if isinstance(predictor, PairPredictor):
-            summary, found = predicted_pair_labels(predictor, rows, options, "mabe" in formats, progress)
-        else:
-            summary, found = predicted_labels(predictor, rows, options, progress)
+        summary, found = predicted_labels(predictor, rows, options, formats, progress)
         labeled = list(found)
     if out is not None:
         facts, ids = label_facts(predictor, options, summary), [row.id for row in rows]

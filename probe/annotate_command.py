@@ -3,13 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from probe.label_predictors import LabelPredictor
-    from probe.pair_predictor import PairPredictor
+    from probe.label_predictors import Predictor
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
@@ -57,15 +56,15 @@ def _check_learn(options: argparse.Namespace) -> None:
         )
 
 
-def _rows(options: argparse.Namespace, predictor: "LabelPredictor | PairPredictor") -> "list[StoreRow]":
+def _rows(options: argparse.Namespace, predictor: "Predictor") -> "list[StoreRow]":
     return predictor.store.select(options.recordings) if options.recordings else list(predictor.store.rows)
 
 
-def _label(options: argparse.Namespace, predictor: "LabelPredictor | PairPredictor", console: "Console") -> None:
+def _label(options: argparse.Namespace, predictor: "Predictor", console: "Console") -> None:
     from rich.text import Text
 
     from probe.label_predictors import LabelOptions, write_labels
-    from probe.pair_predictor import PairPredictor, write_pair_labels
+    from probe.pair_predictor import PairPredictor
     from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import counted, progress_bars
 
@@ -74,12 +73,10 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor | PairPredict
         streams=options.streams, annotator=options.annotator, balanced=options.balanced,
         min_bout_frames=options.minimum_bout_frames, actor=options.actor, media=options.media,
     )  # fmt: skip
-    files: dict[str, Any] = {"formats": options.format, "overwrite": options.overwrite}
     with progress_bars(console, transient=True) as progress:
-        if isinstance(predictor, PairPredictor):
-            summary = write_pair_labels(predictor, rows, options.out, asked, progress=progress, **files)
-        else:
-            summary = write_labels(predictor, rows, options.out, asked, progress=progress, **files)
+        summary = write_labels(
+            predictor, rows, options.out, asked, formats=options.format, overwrite=options.overwrite, progress=progress
+        )
     console.print(summary.table())
     for note in summary.notes:
         console.print(Text(as_options(note), style="dim"), soft_wrap=True)
@@ -89,7 +86,7 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor | PairPredict
     console.print(labeled, soft_wrap=True, markup=False)
 
 
-def _learn(options: argparse.Namespace, predictor: "LabelPredictor | PairPredictor", console: "Console") -> None:
+def _learn(options: argparse.Namespace, predictor: "Predictor", console: "Console") -> None:
     from probe.label_predictors import ProbePredictor, add_annotator_from_store
     from ssl_behavior.errors import InputError
     from ssl_behavior.terminal import counted

@@ -1,10 +1,9 @@
 """Label predictors for any recording (a run with label heads, or a saved probe), and the files with their labels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -46,13 +45,12 @@ from ssl_behavior.resampling import frames_at, own_frames_notice, resample_label
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, make_table, no_progress
 
-if TYPE_CHECKING:
-    from probe.pair_predictor import PairPredictor
-
 __all__ = [
     "LabelOptions",
     "LabelPredictor",
     "LabelSummary",
+    "Labeler",
+    "Predictor",
     "ProbePredictor",
     "RunPredictor",
     "add_annotator_from_store",
@@ -68,13 +66,35 @@ _OTHER = ("other", "none")
 """Candidate names of the negative class in a binary class's own stream."""
 
 
-class LabelPredictor(ABC):
-    """A predictor of label probabilities for the recordings of a store.
+Labeler = Callable[[StoreRow], AnnotatedRecording]
+"""Function that labels a recording."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Options of predicted labels.
+
+    Parameters
+    ----------
+    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
+    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
+    actor, media : see `annotated_recording`.
+    """
+
+    streams: Sequence[str] = ()
+    annotator: str = ""
+    balanced: bool = False
+    min_bout_frames: int = 1
+    actor: str = ""
+    media: str = DEFAULT_MEDIA
+
+
+class Predictor(ABC):
+    """A predictor of labels for the recordings of a store.
 
     Attributes
     ----------
     source : folder of the run or probe, for messages.
-    facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
     method : the encoder; None if embeddings are read.
     checkpoint : fingerprint of the encoder.
     always_balanced : classes had equal weight in training, so all predictions are balanced.
@@ -82,10 +102,42 @@ class LabelPredictor(ABC):
 
     store: Store
     source: Path
-    facts: LabelFacts
     method: Method | None
     checkpoint: str
     always_balanced = False
+
+    @abstractmethod
+    def labeler(
+        self, rows: Sequence[StoreRow], options: LabelOptions, formats: Sequence[str] = ()
+    ) -> tuple[Sequence[StreamFacts], Sequence[str], Labeler]:
+        """Predicted streams, notes about the labels of these recordings, and the function that labels one of them.
+
+        Parameters
+        ----------
+        formats : formats of the files that the labels are for.
+
+        Raises
+        ------
+        InputError
+            If an option does not fit, or a recording does not fit the encoder.
+        """
+
+    def check(self, rows: Sequence[StoreRow]) -> None:
+        """Refuse recordings that do not fit the encoder, see `check_fits`."""
+        if self.method is not None:
+            for row in rows:
+                check_fits(self.method, row, self.store.skeleton.keypoints, self.store.individuals)
+
+
+class LabelPredictor(Predictor):
+    """A predictor of label probabilities for scenes.
+
+    Attributes
+    ----------
+    facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
+    """
+
+    facts: LabelFacts
 
     @abstractmethod
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
@@ -97,11 +149,26 @@ class LabelPredictor(ABC):
         balanced : assume equally frequent classes.
         """
 
-    def check(self, rows: Sequence[StoreRow]) -> None:
-        """Refuse recordings that do not fit the encoder, see `check_fits`."""
-        if self.method is not None:
-            for row in rows:
-                check_fits(self.method, row, self.store.skeleton.keypoints, self.store.individuals)
+    def labeler(
+        self, rows: Sequence[StoreRow], options: LabelOptions, formats: Sequence[str] = ()
+    ) -> tuple[Sequence[StreamFacts], Sequence[str], Labeler]:
+        self.check(rows)
+        check_actor(options.actor, self.store.individuals)
+        check_media(options.media, [row.id for row in rows])
+        chosen = self.streams(options.streams)
+        styles = {row.id: self.style(row, options.annotator, chosen) for row in rows}
+
+        def label(row: StoreRow) -> AnnotatedRecording:
+            style = styles[row.id].annotator
+            probability = self.probabilities(row, style, options.balanced)
+            labels = _decided_streams(probability, chosen, options.min_bout_frames)
+            fps, shown, probability = _of_video(self.store, row, labels, probability)
+            return annotated_recording(
+                row.id, fps, shown, probabilities=probability, individuals=self.store.individuals,
+                actor=options.actor, annotator=style, media=options.media,
+            )  # fmt: skip
+
+        return chosen, _notes(self, styles, options.balanced), label
 
     def streams(self, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
         """The named streams in their order in training; all by default.
@@ -341,63 +408,36 @@ class LabelSummary:
         return make_table(["stream", "behavior", "bouts", "seconds", "% of the time"], rows, text=["behavior"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelOptions:
-    """Options of predicted labels.
-
-    Parameters
-    ----------
-    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
-    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
-    actor, media : see `annotated_recording`.
-    """
-
-    streams: Sequence[str] = ()
-    annotator: str = ""
-    balanced: bool = False
-    min_bout_frames: int = 1
-    actor: str = ""
-    media: str = DEFAULT_MEDIA
-
-
 def predicted_labels(
-    predictor: LabelPredictor, rows: Sequence[StoreRow], options: LabelOptions, progress: Progress = no_progress
+    predictor: Predictor,
+    rows: Sequence[StoreRow],
+    options: LabelOptions,
+    formats: Sequence[str] = (),
+    progress: Progress = no_progress,
 ) -> tuple[LabelSummary, Iterator[AnnotatedRecording]]:
     """Labels of each recording, computed one by one as they are asked for, and their summary, complete at the end.
 
     Raises
     ------
     InputError
-        If a stream, annotator or actor is unknown, or a recording does not fit the encoder.
+        As `Predictor.labeler`.
     """
-    predictor.check(rows)
-    check_actor(options.actor, predictor.store.individuals)
-    check_media(options.media, [row.id for row in rows])
-    chosen = predictor.streams(options.streams)
-    styles = {row.id: predictor.style(row, options.annotator, chosen) for row in rows}
-    total = sum(row.frames for row in rows)
+    streams, notes, label = predictor.labeler(rows, options, formats)
     irregular = [row.id for row in rows if row.source_times is not None]
-    notes = [*_notes(predictor, styles, options.balanced), *([own_frames_notice(irregular)] if irregular else [])]
-    summary = LabelSummary(chosen, notes)
+    summary = LabelSummary(streams, [*notes, *([own_frames_notice(irregular)] if irregular else [])])
+    total = sum(row.frames for row in rows)
 
-    def label(row: StoreRow) -> AnnotatedRecording:
-        style = styles[row.id].annotator
-        probability = predictor.probabilities(row, style, options.balanced)
-        labels = _decided_streams(probability, chosen, options.min_bout_frames)
-        fps, shown, probability = _of_video(predictor.store, row, labels, probability)
-        recording = annotated_recording(
-            row.id, fps, shown, probabilities=probability, individuals=predictor.store.individuals,
-            actor=options.actor, annotator=style, media=options.media,
-        )  # fmt: skip
+    def labeled(row: StoreRow) -> AnnotatedRecording:
+        recording = label(row)
         summary.add(recording)
         progress("annotating", row.frames, total)
         return recording
 
-    return summary, map(label, rows)
+    return summary, map(labeled, rows)
 
 
 def write_labels(
-    predictor: LabelPredictor,
+    predictor: Predictor,
     rows: Sequence[StoreRow],
     out: Path,
     options: LabelOptions | None = None,
@@ -416,10 +456,10 @@ def write_labels(
     ------
     InputError
         If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
-        encoder, or a format cannot hold its id or a behavior.
+        encoder, or a format cannot hold its id, a behavior, or agents and targets.
     """
     options = options or LabelOptions()
-    summary, recordings = predicted_labels(predictor, rows, options, progress)
+    summary, recordings = predicted_labels(predictor, rows, options, formats, progress)
     facts = label_facts(predictor, options, summary)
     write_annotations(out, recordings, [row.id for row in rows], summary.streams, formats, facts, overwrite)
     return summary
@@ -438,7 +478,7 @@ def _of_video(
 
 
 def label_facts(
-    predictor: "LabelPredictor | PairPredictor", options: LabelOptions, summary: LabelSummary
+    predictor: Predictor, options: LabelOptions, summary: LabelSummary
 ) -> dict[str, str | bool | int | list[str]]:
     """Facts for `labels.json`."""
     return {

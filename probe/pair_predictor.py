@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from probe.experiment import BALANCED, DECISION
-from probe.label_predictors import LabelOptions, LabelSummary, check_probed_columns, label_facts, open_encoder
+from probe.label_predictors import Labeler, LabelOptions, Predictor, check_probed_columns, open_encoder
 from probe.pair_scores import decided_bouts
 from probe.representations import columns_without
 from probe.saved_probes import load_heads, read_probe
-from ssl_behavior.embedding import check_fits, check_gives, embed_actors, kept_groups
+from ssl_behavior.embedding import check_gives, embed_actors, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated_recording import (
     AnnotatedRecording,
@@ -20,14 +20,12 @@ from ssl_behavior.io.annotated_recording import (
     annotated_recording,
     check_media,
 )
-from ssl_behavior.io.annotation_writers import write_annotations
-from ssl_behavior.recording import PairLabels
-from ssl_behavior.resampling import own_frames_notice, resample_pair_labels
+from ssl_behavior.recording import PairLabels, StreamFacts
+from ssl_behavior.resampling import resample_pair_labels
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.terminal import Progress, no_progress
 from ssl_behavior.units import Actors, actors_of
 
-__all__ = ["PairPredictor", "is_pair_probe", "predicted_pair_labels", "write_pair_labels"]
+__all__ = ["PairPredictor", "is_pair_probe"]
 
 
 def is_pair_probe(folder: Path) -> bool:
@@ -42,7 +40,7 @@ def is_pair_probe(folder: Path) -> bool:
     return contents.get("unit") == "pair"
 
 
-class PairPredictor:
+class PairPredictor(Predictor):
     """A saved probe of pairs with the encoder, or the embeddings of pairs, of its training.
 
     Parameters
@@ -53,15 +51,12 @@ class PairPredictor:
     Attributes
     ----------
     stream : label stream with agents and targets that is predicted.
-    always_balanced : see `LabelPredictor`.
 
     Raises
     ------
     InputError
         If the probe was fitted to another encoder or to other columns, or the embeddings are not of pairs.
     """
-
-    always_balanced = False
 
     def __init__(
         self, run: Path, store: Path, probe: Path, device: torch.device, precision: torch.dtype, last: bool = False
@@ -80,11 +75,34 @@ class PairPredictor:
         self.without = check_probed_columns(self.saved, probe, run, self.checkpoint, groups)
         self.kept = kept_groups(groups, self.without)
 
-    def check(self, rows: Sequence[StoreRow]) -> None:
-        """Refuse recordings that do not fit the encoder."""
-        if self.method is not None:
-            for row in rows:
-                check_fits(self.method, row, self.store.skeleton.keypoints, self.store.individuals)
+    def labeler(
+        self, rows: Sequence[StoreRow], options: LabelOptions, formats: Sequence[str] = ()
+    ) -> tuple[Sequence[StreamFacts], Sequence[str], Labeler]:
+        """As `Predictor.labeler`.
+
+        In the submission table of MABe 2025 a pair has at most one behavior in a frame, so it has in all files then.
+        """
+        for name in ("annotator", "actor"):
+            if getattr(options, name):
+                raise InputError(
+                    f"`{name}` is for labels of scenes, and this probe gives agents and targets: leave it out"
+                )
+        if missing := [name for name in options.streams if name != self.stream.name]:
+            raise InputError(f"`streams={missing[0]}`: {self.source} gives {self.stream.name}")
+        self.check(rows)
+        check_media(options.media, [row.id for row in rows])
+
+        def label(row: StoreRow) -> AnnotatedRecording:
+            labels = self.labels(row, options.balanced, options.min_bout_frames, exclusive="mabe" in formats)
+            times = self.store.file_times(row)
+            if row.source_fps is not None:
+                labels = resample_pair_labels(labels, row.frame_times, times)
+            return annotated_recording(
+                row.id, times.fps, {}, individuals=self.store.individuals, media=options.media,
+                pair_labels={self.stream.name: labels}, num_frames=times.num_frames,
+            )  # fmt: skip
+
+        return [self.stream], [], label
 
     def actors(self, row: StoreRow) -> list[Actors]:
         """Ordered pairs of the animals that a recording has."""
@@ -127,75 +145,3 @@ class PairPredictor:
             bouts = [(*who, *bout) for bout in decided_bouts(probability, possible, exclusive, min_bout_frames)]
             found.append(np.array(bouts, np.int64).reshape(-1, 5))
         return PairLabels(vocabulary=self.saved.classes, bouts=np.concatenate(found))
-
-
-def predicted_pair_labels(
-    predictor: PairPredictor,
-    rows: Sequence[StoreRow],
-    options: LabelOptions,
-    exclusive: bool = False,
-    progress: Progress = no_progress,
-) -> tuple[LabelSummary, Iterator[AnnotatedRecording]]:
-    """Labels with agents and targets, as `probe.label_predictors.predicted_labels` gives those of scenes.
-
-    Parameters
-    ----------
-    exclusive : a pair has at most one behavior in a frame.
-
-    Raises
-    ------
-    InputError
-        If a recording does not fit the encoder, or the options are for labels of scenes.
-    """
-    for name in ("annotator", "actor"):
-        if getattr(options, name):
-            raise InputError(f"`{name}` is for labels of scenes, and this probe gives agents and targets: leave it out")
-    if missing := [name for name in options.streams if name != predictor.stream.name]:
-        raise InputError(f"`streams={missing[0]}`: {predictor.source} gives {predictor.stream.name}")
-    predictor.check(rows)
-    check_media(options.media, [row.id for row in rows])
-    total = sum(row.frames for row in rows)
-    irregular = [row.id for row in rows if row.source_times is not None]
-    summary = LabelSummary([predictor.stream], [own_frames_notice(irregular)] if irregular else [])
-
-    def label(row: StoreRow) -> AnnotatedRecording:
-        labels = predictor.labels(row, options.balanced, options.min_bout_frames, exclusive)
-        times = predictor.store.file_times(row)
-        if row.source_fps is not None:
-            labels = resample_pair_labels(labels, row.frame_times, times)
-        recording = annotated_recording(
-            row.id, times.fps, {}, individuals=predictor.store.individuals, media=options.media,
-            pair_labels={predictor.stream.name: labels}, num_frames=times.num_frames,
-        )  # fmt: skip
-        summary.add(recording)
-        progress("annotating", row.frames, total)
-        return recording
-
-    return summary, map(label, rows)
-
-
-def write_pair_labels(
-    predictor: PairPredictor,
-    rows: Sequence[StoreRow],
-    out: Path,
-    options: LabelOptions | None = None,
-    *,
-    formats: Sequence[str] = ("csv",),
-    overwrite: bool = False,
-    progress: Progress = no_progress,
-) -> LabelSummary:
-    """Write labels with agents and targets as `probe.label_predictors.write_labels` does those of scenes.
-
-    In the submission table of MABe 2025 a pair has at most one behavior in a frame, so it has in all files then.
-
-    Raises
-    ------
-    InputError
-        If `out` exists, the disk is full, a recording does not fit the encoder, or a format cannot hold agents and
-        targets.
-    """
-    options = options or LabelOptions()
-    summary, recordings = predicted_pair_labels(predictor, rows, options, "mabe" in formats, progress)
-    facts, ids = label_facts(predictor, options, summary), [row.id for row in rows]
-    write_annotations(out, recordings, ids, summary.streams, formats, facts, overwrite)
-    return summary

@@ -123,18 +123,17 @@ def annotator_matrix(
     """
     matrix = _matrix_of(results, name)
     known = [str(one) for one in matrix["annotators"]]
-    asked = known if order is None else [str(one) for one in order]
-    if unknown := [one for one in asked if one not in known]:
+    names = known if order is None else [str(one) for one in order]
+    if unknown := [one for one in names if one not in known]:
         raise InputError(f"`order`: no annotator {unknown[0]!r}; there are {quoted(known)}")
-    picks = [known.index(one) for one in asked]
+    picks = [known.index(one) for one in names]
     values = np.array(matrix["values"], np.float64)[np.ix_(picks, picks)]
-    names = [str(matrix["annotators"][pick]) for pick in picks]
     compared = bool(matrix["rows"])
     shown = _minus_row_means(values) if compared else _without_diagonal(values)
     ax = axes_for(ax, 2.8 + 0.72 * len(names), 1.6 + 0.6 * len(names))
     texts = [["–" if np.isnan(value) else f"{value:z.{3 if compared else 2}f}" for value in row] for row in values]
-    known = shown[np.isfinite(shown)]
-    limits = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    finite = shown[np.isfinite(shown)]
+    limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     image = _heat_map(ax, shown, (names, names), texts, limits)
     ax.set(xlabel=matrix["columns"] or "annotator", ylabel=matrix["rows"] or "annotator")
     ax.figure.colorbar(image, ax=ax, shrink=0.85, label="minus the row's mean" if compared else None)

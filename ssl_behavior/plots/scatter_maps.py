@@ -7,6 +7,7 @@ import numpy as np
 
 from ssl_behavior.arguments import whole_number
 from ssl_behavior.errors import InputError
+from ssl_behavior.map_coordinates import check_map, map_coordinates
 from ssl_behavior.plots.style import (
     PALETTE,
     axes_for,
@@ -17,6 +18,7 @@ from ssl_behavior.plots.style import (
     styled,
     values_map,
 )
+from ssl_behavior.seeds import numpy_generator
 
 __all__ = ["embedding_map"]
 
@@ -71,9 +73,6 @@ def embedding_map(
         raise InputError("give `labels` or `values`, not both")
     array = points if isinstance(points, np.ndarray) else np.asarray(points)
     _check(array, map)
-    # torch is slow to import, and commands that draw no map need none of it.
-    from ssl_behavior.seeds import numpy_generator
-
     rows = numpy_generator(seed, "points of a map").permutation(len(array))[: whole_number(most, "most", 1)]
     given = labels if labels is not None else values
     own = None if given is None else _of_rows(np.asarray(given), array, "values" if labels is None else "labels")[rows]
@@ -101,8 +100,6 @@ def _check(points: np.ndarray, kind: str) -> None:
     if points.ndim != 2 or not len(points) or points.dtype.kind not in "fiu":
         raise InputError(f"`points` must be numbers [row, dim], got {points.dtype} {list(points.shape)}")
     if kind != "given":
-        from ssl_behavior.map_coordinates import check_map
-
         check_map(kind)
     elif points.shape[1] != 2:
         raise InputError(f"`map=given` needs points [row, 2], got {list(points.shape)}")
@@ -120,8 +117,6 @@ def _mapped(points: np.ndarray, rows: np.ndarray, kind: str, seed: int) -> tuple
         return chosen, ("", ""), ""
     spread = chosen.std(axis=0, dtype=np.float64)
     scaled = ((chosen - chosen.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
-    from ssl_behavior.map_coordinates import map_coordinates
-
     mapped = map_coordinates(scaled, kind, seed)
     shares = [f" ({share:.0%} of the variance)" for share in mapped.shares] or ["", ""]
     axes = tuple(f"{_AXES[kind]} {number + 1}{share}" for number, share in enumerate(shares))

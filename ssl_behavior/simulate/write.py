@@ -148,15 +148,24 @@ def write_plans(
     InputError
         If `out` exists and `overwrite` is False, two plans share an id, or the disk is full.
     """
-    simulate = partial(simulate_plan, seed=seed)
-    if not plans:
-        raise InputError(f"{out}: no recordings to write")
+    _check_any(out, plans)
     with create_store(out, plans[0].skeleton, overwrite=overwrite) as writer:
-        recordings = _in_order(simulate, plans, _workers(workers))
-        for plan, recording in zip(plans, recordings, strict=True):
+        for plan, recording in _simulated(plans, seed, workers):
             writer.append(recording)
             on_written(plan, recording)
     return Store(out)
+
+
+def _check_any(out: str | Path, plans: Sequence[Plan | GroupPlan]) -> None:
+    if not plans:
+        raise InputError(f"{out}: no recordings to write")
+
+
+def _simulated(
+    plans: Sequence[Plan | GroupPlan], seed: int, workers: int | None
+) -> Iterator[tuple[Plan | GroupPlan, Recording]]:
+    """Each plan and its recording, in order."""
+    yield from zip(plans, _in_order(partial(simulate_plan, seed=seed), plans, _workers(workers)), strict=True)
 
 
 def simulate_store(
@@ -203,15 +212,13 @@ def write_dlc_folder(
     InputError
         If `out` exists and `overwrite` is False, two plans have one name, or the disk is full.
     """
+    _check_any(out, plans)
     names = [plan.id.rpartition("/")[2] for plan in plans]
-    if not plans:
-        raise InputError(f"{out}: no recordings to write")
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{out}: two recordings would have the file {twice[0]!r}; give them different last parts")
     check_names(names, "recording")
     with atomic_folder(Path(out), overwrite, SIMULATED) as folder:
-        recordings = _in_order(partial(simulate_plan, seed=seed), plans, _workers(workers))
-        for plan, name, recording in zip(plans, names, recordings, strict=True):
+        for name, (plan, recording) in zip(names, _simulated(plans, seed, workers), strict=True):
             write_dlc_csv(folder / f"{name}{_SCORER}.csv", recording, _SCORER)
             _write_bouts(folder / f"{name}.csv", recording)
             on_written(plan, recording)
