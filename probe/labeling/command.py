@@ -1,0 +1,224 @@
+"""`ssl-behavior label`: search, label and correct behaviors in the browser."""
+
+import argparse
+import importlib.util
+import ipaddress
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from starlette.applications import Starlette
+
+    from probe.labeling.access import Password
+    from probe.labeling.session import LabelSession
+
+__all__ = ["main"]
+
+_LOOPBACK = "127.0.0.1"
+_PATIENCE_SECONDS = 3
+"""Time that answers in progress have after Ctrl-C."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb until Ctrl-C; 0 on success.
+
+    Raises
+    ------
+    InputError
+        For every mistake of the user.
+    """
+    options = _parser().parse_args(argv)
+    _require_packages()
+    # These imports take seconds, and --help needs none of them.
+    from probe.labeling.session import LabelSession
+    from ssl_behavior.terminal import make_console
+
+    password = _password(options)
+    with _listening(options.host, options.port) as listener:
+        session = LabelSession(
+            options.store, options.embeddings, options.out, videos=options.videos, annotator=options.annotator,
+            programs=options.programs, seed=options.seed,
+        )  # fmt: skip
+        try:
+            _serve(session, listener, password, options, make_console())
+        except KeyboardInterrupt:  # the usual end
+            pass
+        finally:
+            session.close()
+    return 0
+
+
+def _require_packages() -> None:
+    from ssl_behavior.errors import InputError
+
+    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f'the labeling application needs {" and ".join(missing)}: pip install "ssl-behavior[app]"')
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _password(options: argparse.Namespace) -> "Password | None":
+    """Password for other machines, from a file or from the keyboard; None = the token of the address is enough."""
+    from probe.labeling.access import Password
+    from ssl_behavior.errors import InputError
+
+    if options.password_file is None and _is_loopback(options.host):
+        return None
+    try:
+        text = _read_password(options.password_file) if options.password_file else _asked_password(options.host)
+        return Password(text)
+    except InputError as error:
+        where = f"--password-file {options.password_file}: " if options.password_file else ""
+        raise InputError(f"{where}{error}") from None
+
+
+def _read_password(path: Path) -> str:
+    from ssl_behavior.errors import InputError
+
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the file cannot be read ({error})") from None
+    if len(lines) != 1:
+        raise InputError(f"the file must hold the password in one line, and has {len(lines)}")
+    return lines[0]
+
+
+def _asked_password(host: str) -> str:
+    from getpass import getpass
+
+    from ssl_behavior.errors import InputError
+
+    if not sys.stdin.isatty():
+        raise InputError(f"--host {host} opens the application to other machines: add --password-file FILE")
+    text = getpass("Password for the browser: ")
+    if getpass("The same password again: ") != text:
+        raise InputError("the two passwords differ")
+    return text
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Socket that already accepts connections.
+
+    Raises
+    ------
+    InputError
+        If the port is taken or forbidden, or the machine has no such address.
+    """
+    from ssl_behavior.errors import InputError
+
+    if not 0 <= port <= 65_535:
+        raise InputError(f"--port must be between 0 and 65535 (0 = a free one), got {port}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise InputError(f"--host {host}: this is no name or number of this machine") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform != "win32":  # there, it would let two programs listen to one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"--port {port} of {host} cannot be used ({error.strerror}): another program may use it; choose another "
+            "port, or leave --port out for a free one"
+        ) from None
+    return listener
+
+
+def _serve(
+    session: "LabelSession",
+    listener: socket.socket,
+    password: "Password | None",
+    options: argparse.Namespace,
+    console: "Console",
+) -> None:
+    import uvicorn
+
+    from probe.labeling.server import application
+
+    port = listener.getsockname()[1]
+    token = secrets.token_urlsafe(32)
+    address = _address(options.host, port) + ("" if password else f"?token={token}")
+    app: Starlette = application(session, token=token, hosts=_own_names(options.host), password=password)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
+        proxy_headers=False, timeout_graceful_shutdown=_PATIENCE_SECONDS,
+    )  # fmt: skip
+    console.print(address, soft_wrap=True, markup=False, highlight=False)
+    if not _is_loopback(options.host):
+        warning = "Other machines can open this address with the password. The connection is not encrypted: passwords, "
+        console.print(f"{warning}videos and labels can be read on the way.", soft_wrap=True, markup=False)
+    console.print("Ctrl-C ends; every answer is stored at once", soft_wrap=True, markup=False)
+    if not options.no_browser:
+        threading.Thread(target=_open_browser, args=(address,), daemon=True).start()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _address(host: str, port: int) -> str:
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+
+
+def _own_names(host: str) -> set[str]:
+    """Names and numbers to which requests may be sent."""
+    own = {_LOOPBACK, "localhost", "::1", host.lower()}
+    return own if _is_loopback(host) else own | {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+
+def _open_browser(address: str) -> None:
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return
+    # A browser of text, which would take the terminal and shows no videos.
+    if type(browser) is not webbrowser.GenericBrowser:
+        browser.open(address)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior label",
+        description="Label a new behavior in the browser: search similar bouts, answer yes or no, correct the "
+        "predicted bouts, and take the labels away. Without --host, only this machine can open the page.",
+    )
+    parser.add_argument("store", metavar="STORE", type=Path)
+    parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path, help="embeddings of the recordings of STORE")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PROJECT", help="folder of the answers; a project is continued"
+    )
+    parser.add_argument(
+        "--videos", type=Path, metavar="FOLDER", help="videos named like the recordings; without it, skeletons alone"
+    )
+    parser.add_argument("--annotator", default="", metavar="NAME", help="your name (default: the page asks for it)")
+    parser.add_argument("--programs", type=Path, metavar="FILE", help="Python file with your own task programs")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the random bouts for the estimates (default 0)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument(
+        "--host", default=_LOOPBACK, metavar="ADDRESS",
+        help="address to listen on (default: 127.0.0.1, this machine alone). With another one, such as 0.0.0.0, other "
+        "machines can open the page with a password of at least 12 characters; the connection is not encrypted",
+    )  # fmt: skip
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE",
+        help="file with the password in one line (default: ask for it, if --host needs one)",
+    )  # fmt: skip
+    return parser
