@@ -8,6 +8,7 @@ leads here is a rebinding attack), and, where it writes, the application's own p
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import threading
 import time
@@ -132,12 +133,12 @@ class Gate:
             return
         request = Request(scope, receive)
         answer = await self._answer(request)
-        await (answer or self._app)(scope, receive, _with_headers(send, request.url.path))
+        await (answer or self._app)(scope, receive, _with_headers(send))
 
     async def _answer(self, request: Request) -> Response | None:
         """Answer of the gate itself; None = the request may pass."""
-        path, method = request.url.path, request.method
-        if not self._is_own_host(request):
+        path, method = request.scope["path"], request.method
+        if not self._is_own_host(_host(request)):
             return _refused(request, 421, "This address is not one of this application: open the one of the terminal.")
         if method not in ("GET", "HEAD", "POST"):
             return _refused(request, 405, "This application answers GET, HEAD and POST only.")
@@ -153,8 +154,7 @@ class Gate:
             return _refused(request, 415, "Requests that change something must be JSON (application/json).")
         return None
 
-    def _is_own_host(self, request: Request) -> bool:
-        host = _host_name(request.headers.get("host", ""))
+    def _is_own_host(self, host: str) -> bool:
         # Names can be made to lead here (rebinding), numbers cannot.
         return host in self._hosts or bool(self._password and _is_numeric(host))
 
@@ -208,7 +208,7 @@ async def read_body(request: Request, most_bytes: int) -> bytes | None:
 
 def answers_for_people(request: Request) -> bool:
     """True if the answer is read by a person in a browser, False if a script of the page reads it."""
-    return request.url.path in ("/", "/login")
+    return request.scope["path"] in ("/", "/login")
 
 
 def message_page(message: str, head: str = "", form: str = "") -> str:
@@ -227,7 +227,7 @@ def _refused(request: Request, status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status_code=status)
 
 
-def _with_headers(send: Send, path: str) -> Send:
+def _with_headers(send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
@@ -245,10 +245,10 @@ def _is_own_page(request: Request) -> bool:
     origin = request.headers.get("origin")
     if request.method == "POST":
         if origin is not None:
-            return origin.lower() == f"{request.url.scheme}://{request.headers.get('host', '').lower()}"
+            return origin.lower() == f"{request.scope['scheme']}://{request.headers.get('host', '').lower()}"
         return fetched == "same-origin"
     # Anybody may lead a browser to the page itself; what it shows needs the cookie.
-    return request.url.path == "/" or fetched in ("", "none", "same-origin")
+    return request.scope["path"] == "/" or fetched in ("", "none", "same-origin")
 
 
 def _media_type(request: Request) -> str:
@@ -257,15 +257,17 @@ def _media_type(request: Request) -> str:
 
 def _cookie(request: Request) -> str:
     """Name of the cookie: with the port, because browsers send the cookies of one host to all its ports."""
-    port = request.headers.get("host", "").rpartition("]")[2].partition(":")[2]
-    return f"ssl_behavior_label_{port if port.isdecimal() else 80}"
+    return f"ssl_behavior_label_{_host_and_port(request)[1]}"
 
 
-def _host_name(host: str) -> str:
-    """Name or number in a `Host` header, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+def _host(request: Request) -> str:
+    return _host_and_port(request)[0]
+
+
+def _host_and_port(request: Request) -> tuple[str, str]:
+    """Name or number of the host that a request was sent to, and the port; empty where the header is no host."""
+    found = re.fullmatch(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?", request.headers.get("host", "").lower())
+    return ((found[1] or found[2]), found[3] or "80") if found else ("", "")
 
 
 def _is_numeric(host: str) -> bool:

@@ -228,7 +228,7 @@ def _answering(job: _Call) -> _Call:
         except Exception as error:
             if _is_full(error):
                 return _sentence(507, _FULL)
-            logger.exception("%s %s failed", request.method, request.url.path)
+            logger.exception("%s %s failed", request.method, request.scope["path"])
             return _sentence(500, _BUG)
 
     return endpoint

@@ -123,7 +123,17 @@ def test_the_token_is_no_cookie_and_opens_nothing_but_the_page(session, stranger
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example:8000", "127.0.0.2:8000", "10.0.0.5", "", "["]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example:8000",
+        "127.0.0.2:8000",
+        "10.0.0.5",
+        "",
+        "[",
+        "127.0.0.1:80/login",
+    ],
 )
 def test_a_foreign_name_that_leads_here_is_refused(session, client, host):
     answer = client.get("/api/project", headers={"host": host})
@@ -134,7 +144,7 @@ def test_a_foreign_name_that_leads_here_is_refused(session, client, host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "LOCALHOST:8000", "localhost:9999", "[::1]:8000"])
 def test_names_of_this_machine_are_known_whatever_the_port(app, host):
-    browser = TestClient(app, base_url=f"http://{host}")
+    browser = TestClient(app, base_url=ORIGIN, headers={"host": host})
     assert browser.get(f"/?token={TOKEN}").status_code == 200
     assert browser.get("/api/project").status_code == 200
 
