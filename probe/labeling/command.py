@@ -9,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,12 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     _require_packages()
-    # These imports take seconds, and --help needs none of them.
-    from probe.labeling.session import LabelSession
-    from ssl_behavior.terminal import make_console
-
     password = _password(options)
     with _listening(options.host, options.port) as listener:
+        # These imports take seconds, and --help needs none of them.
+        from probe.labeling.session import LabelSession
+        from ssl_behavior.terminal import make_console
+
         session = LabelSession(
             options.store, options.embeddings, options.out, videos=options.videos, annotator=options.annotator,
             programs=options.programs, seed=options.seed,
@@ -98,16 +99,22 @@ def _read_password(path: Path) -> str:
 
 
 def _asked_password(host: str) -> str:
-    from getpass import getpass
-
     from ssl_behavior.errors import InputError
 
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise InputError(f"--host {host} opens the application to other machines: add --password-file FILE")
-    text = getpass("Password for the browser: ")
-    if getpass("The same password again: ") != text:
+    text = _ask("Password for the browser: ")
+    if _ask("The same password again: ") != text:
         raise InputError("the two passwords differ")
     return text
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _ask(prompt: str) -> str:
+    return getpass(prompt)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -207,9 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--annotator", default="", metavar="NAME", help="your name (default: the page asks for it)")
     parser.add_argument("--programs", type=Path, metavar="FILE", help="Python file with your own task programs")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the random bouts for the estimates (default 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random bouts for the estimates (default 0)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument(
