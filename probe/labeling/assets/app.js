@@ -1,6 +1,6 @@
 // What all views share: the project, the chosen behavior, who answers, and who listens for changes.
 
-import { get } from "./connection.js";
+import { Failed, Lost, Preparing, get } from "./connection.js";
 import { storage } from "./outbox.js";
 
 export const VIEWS = { learn: "Learn", search: "Search", correct: "Correct", trust: "Trust", take: "Take away" };
@@ -71,12 +71,13 @@ export function writeAddress(app, settings = {}) {
   if (hash !== location.hash) history.replaceState(null, "", hash);
 }
 
-/** A sentence beside what failed: it stays until the next attempt. */
+/** A sentence beside what failed: it stays until the next attempt. Of a lost connection, the head of the page speaks. */
 export function makeBanner() {
   const node = element("p", { class: "trouble", role: "alert", hidden: true });
+  const elsewhere = (error) => error instanceof Preparing || (error instanceof Lost && !(error instanceof Failed));
   return {
     node,
-    show: (error) => Object.assign(node, { textContent: error.message || String(error), hidden: false }),
+    show: (error) => Object.assign(node, { textContent: error.message || String(error), hidden: elsewhere(error) }),
     clear: () => Object.assign(node, { textContent: "", hidden: true }),
   };
 }

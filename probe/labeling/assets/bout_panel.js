@@ -13,10 +13,10 @@ export function makeBoutPanel(app, on) {
   relabel.addEventListener("change", () => (relabel.blur(), relabel.value && on.relabel(relabel.value), (relabel.value = "")));
   const buttons = [
     [["Previous", ",", () => on.go(-1)], ["Next", ".", () => on.go(1)]],
-    [["Accept", "Enter", on.accept], ["Remove", "Delete", on.remove]],
-    [["Split here", "S", on.split], ["Merge with next", "M", on.merge], ["Draw new", "D", on.draw]],
-    [["Undo", "Z", on.undo], ["Redo", "⇧Z", on.redo]],
-  ].map((group) => element("div", { class: "buttons" }, ...group.map(([words, key, press]) => keyButton(words, key, press))));
+    [["Accept", "Enter", on.accept], ["Remove", "Del", on.remove]],
+    [["Split here", "S", on.split], ["Merge next", "M", on.merge]],
+    [["Draw", "D", on.draw], ["Undo", "Z", on.undo], ["Redo", "⇧Z", on.redo]],
+  ].map((group) => element("div", { class: "operations" }, ...group.map(([words, key, press]) => keyButton(words, key, press))));
   const edges = element("p", { class: "hint" }, element("kbd", {}, "["), " ", element("kbd", {}, "]"), " set start and stop at the playhead");
   const holder = element("label", { class: "relabel" }, "Relabel to", relabel);
   const node = element("aside", { class: "bout-panel", "aria-label": "Selected bout" }, title, facts, ...buttons, holder, edges, said);
@@ -42,10 +42,10 @@ export function makeBoutPanel(app, on) {
 }
 
 function factsOf(data, { start, stop, decision, probability }) {
-  const state = decision === "yes" ? "✓ accepted" : "predicted, not looked at yet";
+  const state = decision === "yes" ? "✓ accepted" : "predicted";
   const rows = [
-    ["From", `${clock(start / data.fps, 2)} · frame ${start}`], ["To", `${clock(stop / data.fps, 2)} · before frame ${stop}`],
-    ["Length", `${((stop - start) / data.fps).toFixed(2)} s`], ["State", state], ["Model says", probability === null ? "–" : percent(probability)],
+    ["Time", `${clock(start / data.fps, 2)} to ${clock(stop / data.fps, 2)}`], ["Frames", `${start} to ${stop - 1}`], ["Length", `${((stop - start) / data.fps).toFixed(2)} s`],
+    ["State", probability === null ? state : `${state}, ${percent(probability)}`],
   ];
   return rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
 }

@@ -43,6 +43,6 @@ export const firstRow = (app) => app.project.recordings.find(({ rows }) => rows.
 export function zoomControls(timeline) {
   const keys = { "+": () => timeline.zoom(0.6), "=": () => timeline.zoom(0.6), "-": () => timeline.zoom(1 / 0.6), 0: () => timeline.all() };
   const node = element("span", { class: "buttons", role: "group", "aria-label": "Zoom of the time" },
-    keyButton("Zoom in", "+", keys["+"]), keyButton("Zoom out", "-", keys["-"]), keyButton("All", "0", keys[0]));
+    keyButton("", "+", keys["+"], { "aria-label": "Zoom in", title: "Zoom in (+)" }), keyButton("", "-", keys["-"], { "aria-label": "Zoom out", title: "Zoom out (-)" }), keyButton("All", "0", keys[0], { title: "The whole recording (0)" }));
   return { node, keys };
 }

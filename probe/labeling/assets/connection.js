@@ -1,4 +1,4 @@
-// Requests to the server, and the three ways in which they fail.
+// Requests to the server, and the ways in which they fail.
 
 /** The server says no, with one sentence for the page. */
 export class Refused extends Error {}
@@ -11,9 +11,14 @@ export class Preparing extends Error {
   }
 }
 
-/** No answer, or an answer that says nothing about the request: it is worth another try. */
+/** No answer: it is worth another try. */
 export class Lost extends Error {}
 
+/** An answer that says nothing about the request: a full disk, a fault, an old address. Another try may succeed. */
+export class Failed extends Lost {}
+
+/** The server does not know this browser any more: it was started again. */
+const UNKNOWN_HERE = [401, 403, 421];
 const LOST = "The application does not answer. Is it still running in the terminal?";
 
 /** GET: an object from JSON. */
@@ -44,28 +49,39 @@ async function ask(path, options) {
     response = await fetch(path, { cache: "no-store", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Lost(LOST);
+    throw heard(new Lost(LOST));
   }
   if (response.ok) return response;
-  throw await failure(response);
+  throw heard(await failure(response));
+}
+
+let listener = () => {};
+
+/** `listen(error)` hears of each request that found no server, or one that prepares. */
+export const onLost = (listen) => (listener = listen);
+
+function heard(error) {
+  if (error instanceof Preparing || (error instanceof Lost && !(error instanceof Failed))) listener(error);
+  return error;
 }
 
 async function failure(response) {
   const { error, preparing } = await response.json().catch(() => ({}));
   if (response.status === 503) return new Preparing(error || "The recordings are being prepared.", preparing || {});
-  if (response.status >= 500) return new Lost(error || `The application failed (${response.status}).`);
-  return new Refused(error || `The application refused this (${response.status}). Reload the page with the address in the terminal.`);
+  const Kind = response.status >= 500 || UNKNOWN_HERE.includes(response.status) ? Failed : Refused;
+  return new Kind(error || `The application answered with error ${response.status}.`);
 }
 
-/** Call `attempt` until it is not Lost or Preparing, after longer and longer pauses; `told` hears of each failure, and null at success. */
-export async function persist(attempt, told, stopped = () => false) {
-  for (let pause = 500; ; pause = Math.min(pause * 2, 10_000)) {
+/** Call `attempt` until it is not Lost or Preparing, after longer and longer pauses; `told` hears of each failure, and null at success.
+ * `enough(error, tries)` ends it with the error. */
+export async function persist(attempt, told, enough = () => false) {
+  for (let [pause, tries] = [500, 1]; ; [pause, tries] = [Math.min(pause * 2, 10_000), tries + 1]) {
     try {
       const value = await attempt();
       told(null);
       return value;
     } catch (error) {
-      if (!(error instanceof Lost || error instanceof Preparing) || stopped()) throw error;
+      if (!(error instanceof Lost || error instanceof Preparing) || enough(error, tries)) throw error;
       const wait = error instanceof Preparing ? 700 : pause;
       told(error, wait);
       await new Promise((resolve) => setTimeout(resolve, wait));

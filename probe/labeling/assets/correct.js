@@ -82,27 +82,31 @@ export function makeCorrect(app) {
     player.seek(bout.start);
   }
 
-  /** Send a correction, and show it at once; `span` is selected when it is there. */
+  /** Send a correction, and show it at once with `span` selected; true if it was sent. */
   async function correct(kind, make, span = null) {
-    if (!app.behavior) return panel.say("Make a behavior first.");
+    if (!app.behavior) return Boolean(panel.say("Make a behavior first."));
     banner.clear();
     const edits = make(editsOf(app.behavior, state.row));
     const given = await giveEdits(app, kind, edits);
-    if (!given) return timeline.draw();
+    if (!given) return Boolean(timeline.draw());
     if (span) state.selected = { ...state.selected, ...span };
     timeline.expect(edits.filter((one) => one.behavior === app.behavior));
     showBout(state.selected);
     panel.say(SAID[kind]);
-    return given.sent.then(() => null, (error) => (banner.show(error), refresh()));
+    given.sent.catch((error) => refresh().then(() => banner.show(error)));
+    return true;
   }
 
   const withBout = (use) => () => (state.selected ? use(state.selected) : panel.say("Select a bout first: click it, or press . for the next one."));
 
+  /** Accept a bout, and go on to the next one that is only predicted. */
   function accept() {
-    withBout((bout) => {
-      correct("accept", (edits) => edits.accept(bout), bout);
-      const next = visible().find((one) => one.start > bout.start && one.decision !== "yes");
-      if (next) queueMicrotask(() => (timeline.select(state.data.bouts.find((one) => one.start === next.start) || next), player.seek(next.start)));
+    withBout(async (bout) => {
+      if (!(await correct("accept", (edits) => edits.accept(bout), bout))) return;
+      const next = visible().find((one) => one.start >= bout.stop && one.decision !== "yes");
+      if (!next) return;
+      timeline.select(next);
+      player.seek(next.start);
     })();
   }
 
@@ -135,10 +139,12 @@ export function makeCorrect(app) {
     correct("draw", (edits) => edits.draw(span), span);
   }
 
-  const relabel = (other) => withBout((bout) => {
-    state.selected = null;
-    correct("relabel", (edits) => edits.relabel(bout, other));
-  })();
+  function relabel(other) {
+    withBout((bout) => {
+      state.selected = null;
+      correct("relabel", (edits) => edits.relabel(bout, other));
+    })();
+  }
 
   const moveEdge = (edge) => withBout((bout) => {
     const span = edge === "start" ? { start: Math.min(state.frame, bout.stop - 1), stop: bout.stop } : { start: bout.start, stop: Math.max(state.frame + 1, bout.start + 1) };

@@ -55,7 +55,7 @@ export function askForAnnotator(app) {
 const KEYS = [
   ["Answers (Learn, Search)", [["Y", "yes, the marked frames are the behavior"], ["N", "no"], ["U", "not sure"], ["Z", "undo"], ["Shift Z", "redo"]]],
   ["Player", [["Space", "play, pause"], ["← →", "one frame"], ["Shift ← →", "ten frames"], ["[ ]", "start, stop of the bout at the playhead"]]],
-  ["Search", [["Enter", "find similar bouts"], ["↑ ↓ ← →", "move among the results"], ["Esc", "back to the recording"]]],
+  ["Search", [["Enter", "find similar bouts"], ["↑ ↓ ← →", "move among the results"], ["Esc", "unmark"]]],
   ["Correct", [
     [", .", "previous, next bout"], ["Enter", "accept"], ["Delete", "remove"], ["S", "split at the playhead"], ["M", "merge with the next bout"],
     ["D", "draw a bout of a second at the playhead"], ["+ −", "zoom"], ["wheel", "zoom; with Shift: move"],

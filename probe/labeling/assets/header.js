@@ -75,12 +75,12 @@ function drawCounts(app) {
   const one = app.behavior && app.behaviorNamed(app.behavior);
   const line = $("#counts");
   if (!one) return line.replaceChildren();
-  const parts = [["yes", `✓ ${one.yes} yes`], ["no", `✕ ${one.no} no`], ["unsure", `? ${one.unsure} not sure`], ["random", `${one.random} at random`]];
-  const texts = parts.map(([, text]) => text).join(" ");
+  const parts = [["yes", `✓ ${one.yes}`, "yes"], ["no", `✕ ${one.no}`, "no"], ["unsure", `? ${one.unsure}`, "not sure"], ["random", `⚂ ${one.random}`, "at random"]];
+  const texts = parts.flat().join(" ");
   // The same text is not read aloud again.
   if (line.dataset.said === texts) return null;
   line.dataset.said = texts;
-  return line.replaceChildren(...parts.map(([kind, text]) => element("span", { class: `count ${kind}`, title: kind === "random" ? "Answers to proposals drawn at random: they make the estimate honest" : null }, text)));
+  return line.replaceChildren(...parts.map(([kind, text, words]) => element("span", { class: `count ${kind}`, title: kind === "random" ? "Answers to proposals drawn at random: they make the estimate honest" : `Bouts answered ${words}` }, `${text} `, element("span", { class: "word" }, words))));
 }
 
 function drawTabs(app) {

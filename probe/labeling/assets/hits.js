@@ -48,11 +48,12 @@ export function makeHits(app, on) {
     sized(canvas, WIDTH, HEIGHT);
     const { fps } = recordingOf(app.project, hit.recording);
     const place = `${hit.title}, ${clock(hit.start / fps)}`;
+    const numbers = `${clock(hit.start / fps)} · ${numbersOf(hit, fps)}`;
     const buttons = Object.entries(DECISIONS).map(([decision, { sign, words, key }]) => {
       const button = keyButton(sign, null, () => (focus(number, false), answer(number, decision)), { class: decision, tabindex: "-1", title: `${words} (${key})`, "aria-label": words, "aria-pressed": "false" });
       return [decision, button];
     });
-    const facts = element("small", { title: place }, element("span", { class: "name" }, place), element("span", {}, numbersOf(hit, fps)));
+    const facts = element("small", { title: place }, element("span", { class: "name" }, hit.title), element("span", {}, numbers));
     const picture = element("div", { class: "picture", title: "Show it in the large player (Enter)", onclick: () => (focus(number, false), on.show(hit)) }, canvas, element("span", { class: "stamp", "aria-hidden": "true" }));
     const node = element("li", { class: "tile", tabindex: "-1", "aria-label": `Bout ${number + 1}: ${place}, ${numbersOf(hit, fps)}` }, picture, facts, element("div", { class: "buttons" }, ...buttons.map(([, button]) => button)));
     node.addEventListener("focus", () => setCurrent(number));
@@ -78,7 +79,17 @@ export function makeHits(app, on) {
   function focus(number, scroll = true) {
     if (!tiles[number]) return;
     setCurrent(number);
-    tiles[number].node.focus({ preventScroll: !scroll });
+    const { node } = tiles[number];
+    node.focus({ preventScroll: true });
+    if (scroll) scrollTo(node);
+  }
+
+  /** Scroll the grid, not the page. */
+  function scrollTo({ offsetTop, offsetHeight }) {
+    const { grid } = ui;
+    const top = offsetTop - grid.offsetTop - 8;
+    if (top < grid.scrollTop) grid.scrollTop = top;
+    else if (top + offsetHeight + 16 > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + offsetHeight + 16 - grid.clientHeight;
   }
 
   async function answer(number, decision) {
@@ -153,6 +164,6 @@ function makeParts() {
   const undo = keyButton("Undo", "Z", () => {});
   const said = element("p", { class: "said", role: "status", "aria-live": "polite" });
   const grid = element("ol", { class: "hits", "aria-label": "Bouts found" });
-  const root = element("section", { class: "results", "aria-label": "Results" }, element("div", { class: "bar" }, title, wait, element("span", { class: "spring" }), said, undo, play), meaning, grid);
+  const root = element("section", { class: "results", "aria-label": "Results" }, element("div", { class: "bar" }, title, wait, element("span", { class: "spring" }), undo, play), element("div", { class: "bar tight" }, meaning, element("span", { class: "spring" }), said), grid);
   return { root, title, meaning, wait, play, undo, said, grid };
 }

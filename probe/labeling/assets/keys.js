@@ -46,7 +46,7 @@ export function keyButton(words, key, press, attributes = {}) {
   return button;
 }
 
-const SHORTCUTS = { "←": "ArrowLeft", "→": "ArrowRight", "space": "Space" };
+const SHORTCUTS = { space: "Space", Del: "Delete", "⇧Z": "Shift+Z" };
 
 function shortcut(key) {
   return SHORTCUTS[key] || key;

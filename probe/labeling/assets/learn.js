@@ -116,7 +116,8 @@ export function makeLearn(app) {
       if (!reply) return;
       say(reply.sentence);
       banner.clear();
-      queue.fetchNext();
+      if (what === "undo") queue.reopen(reply.event);
+      else queue.fetchNext();
     } catch (error) {
       banner.show(error);
     }

@@ -1,7 +1,7 @@
 // The start: the project, then the view that the address names.
 
 import { makeApp, readAddress, refreshProject, scopeOf, takeReply, writeAddress } from "./app.js";
-import { Preparing, get, persist } from "./connection.js";
+import { Failed, Preparing, Refused, get, onLost, persist } from "./connection.js";
 import { showHelp } from "./dialogs.js";
 import { makeHeader, sayLost, sayPreparing, saySaving } from "./header.js";
 import { listenForKeys } from "./keys.js";
@@ -26,6 +26,7 @@ async function start() {
   makeHeader(app);
   makeViews(app);
   followOthers(app);
+  watchConnection(app);
   app.outbox.run();
   document.documentElement.dataset.ready = "yes";
   // For whoever wants to look from the browser's console.
@@ -63,11 +64,21 @@ function outboxEvents(app) {
 /** Another tab has stored an answer. */
 const heard = (app) => refreshProject(app).then(() => app.tell("answers"), () => null);
 
+/** After a request without an answer: ask until there is one, then let the views ask again. */
+function watchConnection(app) {
+  let asking = false;
+  onLost(async () => {
+    if (asking) return;
+    asking = true;
+    await persist(() => get("/api/project"), sayLost, () => false).catch(() => null);
+    asking = false;
+    app.tell("back");
+  });
+}
+
 /** Answers of other annotators and tabs: looked for when this tab comes back to the front. */
 function followOthers(app) {
   document.addEventListener("visibilitychange", () => !document.hidden && heard(app));
-  window.addEventListener("offline", () => sayLost(new Error("This computer is offline."), 1000));
-  window.addEventListener("online", () => sayLost(null));
 }
 
 function makeViews(app) {
@@ -107,6 +118,6 @@ start().catch((error) => {
   sayPreparing(null);
   const lost = $("#lost");
   lost.hidden = false;
-  lost.textContent = error.name === "Error" || error.constructor.name === "Refused" ? error.message : `This page could not be drawn: ${error.message}`;
+  lost.textContent = error instanceof Refused || error instanceof Failed ? error.message : `This page could not be drawn: ${error.message}`;
   throw error;
 });

@@ -1,7 +1,9 @@
 // Answers on their way: each is kept in this browser until the server acknowledged it, and sent again after a reload.
 // The key of an answer makes a second arrival harmless, also where two tabs send the same one.
 
-import { Refused, persist, post } from "./connection.js";
+import { Failed, persist, post } from "./connection.js";
+
+const TRIES = 3;
 
 /** A new key: random, also where `randomUUID` is missing. */
 export function newKey() {
@@ -38,15 +40,19 @@ export function makeOutbox(scope, on) {
     const entry = waiting[0];
     on.state(waiting.length, null);
     try {
-      const reply = await persist(() => post(entry.path, entry.body), (error, wait) => on.state(waiting.length, error, wait));
+      const told = (error, wait) => on.state(waiting.length, error, wait);
+      const reply = await persist(() => post(entry.path, entry.body), told, (error, tries) => error instanceof Failed && tries >= TRIES && waiting.length > 1);
       forget(entry);
       on.kept(entry, reply);
       entry.resolve?.(reply);
     } catch (error) {
+      // What fails again and again lets the others pass, and stays.
+      if (error instanceof Failed) return waiting.push(waiting.shift());
       forget(entry);
-      on.refused(entry, error instanceof Refused ? error : new Refused(`An answer could not be stored: ${error.message}`));
+      on.refused(entry, error);
       entry.reject?.(error);
     }
+    return null;
   }
 
   function forget(entry) {
@@ -59,7 +65,7 @@ export function makeOutbox(scope, on) {
     return waiting.length ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve();
   }
 
-  return { put, run, settled, count: () => waiting.length };
+  return { put, run, settled, bodies: () => waiting.map(({ body }) => body) };
 }
 
 function readEntries(prefix) {

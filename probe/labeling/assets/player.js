@@ -4,6 +4,7 @@ import { actorsOf, actorNames, animalsOf, recordingOf } from "./actors.js";
 import { animalsBox, arenaOf, eased, onScreen, placement } from "./camera.js";
 import { keyButton } from "./keys.js";
 import { makeTicker } from "./ticker.js";
+import { drawTrails } from "./trails.js";
 import { makeVideoEngine } from "./video.js";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
@@ -51,6 +52,7 @@ export function makePlayer(app, on = {}, extra = []) {
     frame = at ?? first;
     await load(frame);
     if (clip !== made) return;
+    if (isShort()) clip.box = animalsBox(app, id, clip.actors, first, last);
     seek(frame);
     if (autoplay && !calm()) play();
     else sayPlaying();
@@ -75,9 +77,10 @@ export function makePlayer(app, on = {}, extra = []) {
     seek(frame);
   }
 
+  const isShort = () => clip.last - clip.first <= LONG_SECONDS * clip.recording.fps;
+
   function load(at) {
-    const long = clip.last - clip.first > LONG_SECONDS * clip.recording.fps;
-    const [from, to] = long ? [at - AHEAD / 2, at + AHEAD] : [clip.first, clip.last];
+    const [from, to] = isShort() ? [clip.first, clip.last] : [at - AHEAD / 2, at + AHEAD];
     return app.tracks.load(clip.recording.id, from, to).catch((error) => ui.say(error.message));
   }
 
@@ -126,29 +129,38 @@ export function makePlayer(app, on = {}, extra = []) {
   // --- drawing
 
   function viewBox() {
-    const { recording, actors, first, last } = clip;
+    const { recording, actors, last } = clip;
     if (ui.zoom.value === "arena") return arenaOf(app, recording);
-    const second = recording.fps;
-    const short = last - first <= LONG_SECONDS * second;
-    const range = short ? [first, last] : [Math.max(0, frame - second), Math.min(last, frame + second)].map(Math.round);
-    return (!short || !box ? animalsBox(app, recording.id, actors, ...range) : box) || box || arenaOf(app, recording);
+    const half = recording.fps / 2;
+    const near = () => animalsBox(app, recording.id, actors, Math.round(Math.max(0, frame - half)), Math.round(Math.min(last, frame + half)));
+    return (isShort() ? clip.box : near()) || box || arenaOf(app, recording);
   }
 
   function draw() {
     const [width, height] = [ui.stage.clientWidth, ui.stage.clientHeight];
     if (!clip || !width) return;
+    const shot = engine === engines.video ? engine.capture() : null;
+    if (shot) frame = Math.max(clip.first, Math.min(clip.last - 1, shot.frame));
     const wanted = viewBox();
     box = playing() && ui.zoom.value === "animals" ? eased(box, wanted, 0.12) : wanted;
     const view = placement(box, width, height);
     const context = sized(ui.canvas, width, height);
     if (!ui.video.hidden) ui.video.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.k})`;
+    if (shot) drawPicture(context, shot.picture, view);
     drawAnimals(context, view, width, height);
     sayFrame();
+  }
+
+  function drawPicture(context, picture, { k, x, y }) {
+    const { width, height } = clip.recording.video;
+    context.drawImage(picture, x, y, k * width, k * height);
+    picture.close();
   }
 
   function drawAnimals(context, view, width, height) {
     const pose = app.tracks.pose(clip.recording.id, frame);
     if (!pose) return;
+    drawTrails(context, app, clip, frame, onScreen(view));
     const animals = animalsOf(app.project, clip.actors).length;
     const line = Math.max(2, Math.min(5, (view.k * bodyLength(pose)) / 28, width / 160));
     if (animals <= 4) drawNames(context, app.project, pose, onScreen(view), clip.actors, width, height);
@@ -220,6 +232,7 @@ function makeStage(extra) {
   const badge = element("span", { class: "where" });
   const who = element("span", { class: "who" });
   const stage = element("div", { class: "stage", role: "img", "aria-label": "Animals of the frame shown" }, video, canvas, badge, who);
+  const word = (text) => element("span", { class: "word" }, text);
   const still = (button) => (button.addEventListener("mousedown", (event) => event.preventDefault()), button);
   const play = keyButton("Play", "space", () => {}, { class: "play" });
   const back = still(element("button", { type: "button", "aria-label": "One frame back (left arrow)", title: "One frame back (←)" }, "◂"));
@@ -230,7 +243,7 @@ function makeStage(extra) {
   const loop = element("input", { type: "checkbox", checked: true });
   const said = element("p", { class: "hint", role: "status", hidden: true });
   const controls = element("div", { class: "controls" }, play, back, forth, time, element("span", { class: "spring" }), ...extra,
-    element("label", {}, "Speed", speed), element("label", {}, "View", zoom), element("label", {}, loop, "Loop"));
+    element("label", {}, word("Speed"), speed), element("label", {}, word("View"), zoom), element("label", {}, loop, "Loop"));
   const root = element("section", { class: "player", "aria-label": "Player" }, stage, controls, said);
   const say = (text) => Object.assign(said, { textContent: text, hidden: !text });
   return { root, stage, canvas, video, badge, who, play, back, forth, time, speed, zoom, loop, say };

@@ -1,4 +1,4 @@
-// The proposals of the Learn view: the one shown, the next ones, and what was answered and is on its way.
+// The proposals of the Learn view: the one shown, and the next ones.
 
 import { recordingOf } from "./actors.js";
 import { scopeOf, takeReply } from "./app.js";
@@ -12,13 +12,16 @@ const overlap = (a, b) => a.row === b.row && a.start < b.stop && b.start < a.sto
 
 /** The queue of a behavior. `on.current(hit, span)` hears of another bout to be shown, `on.next(hits)` of others behind it, `on.failed(error)`. */
 export function makeProposals(app, on) {
-  const answered = [];
+  const given = [];
   let [current, next, behavior, turn] = [null, [], null, 0];
+
+  /** Whether an answer to a hit is on its way. */
+  const sending = (hit) => app.outbox.bodies().some((body) => body.behavior === behavior && overlap({ row: body.row, start: body.shown_start, stop: body.shown_stop }, hit));
 
   /** Begin with a behavior: with the bout that a reload interrupted, if there is one. */
   async function begin() {
     [behavior, next, current] = [app.behavior, [], null];
-    answered.length = 0;
+    given.length = 0;
     if (!behavior) return on.current(null);
     const kept = keptBout();
     if (kept) set(kept.hit, kept);
@@ -31,7 +34,7 @@ export function makeProposals(app, on) {
       const reply = await get("/api/proposals", { behavior, annotator: app.annotator, k: AT_ONCE });
       if (mine !== turn || behavior !== app.behavior) return;
       takeReply(app, behavior, reply);
-      const open = (hit) => !answered.some((one) => overlap(one, hit)) && !(current && overlap(current, hit));
+      const open = (hit) => !sending(hit) && !(current && overlap(current, hit));
       next = reply.proposals.filter(open);
       prefetch();
       if (current || !next.length) on.next(next);
@@ -62,10 +65,17 @@ export function makeProposals(app, on) {
 
   /** The shown bout was answered: show the next one, and ask for better ones when the answer has arrived. */
   function answer(sent) {
-    const hit = current;
-    answered.push(hit);
+    given.push(current);
     advance();
-    sent.then(() => fetchNext(), () => null).finally(() => answered.splice(answered.indexOf(hit), 1));
+    sent.then(() => fetchNext(), () => null);
+  }
+
+  /** Show the bout of an answer that was taken back, if it was given here; then ask for other proposals. */
+  function reopen(event) {
+    const place = event && (event.row ? event : (event.edits || []).at(-1));
+    const at = place ? given.findLastIndex((hit) => overlap(hit, place)) : -1;
+    if (at >= 0) choose(...given.splice(at, 1));
+    return fetchNext();
   }
 
   /** Show another bout now; the one shown goes to the front of the next ones. */
@@ -81,9 +91,8 @@ export function makeProposals(app, on) {
 
   function keptBout() {
     const kept = storage((all) => JSON.parse(all.getItem(slot())), "sessionStorage");
-    // An answer on its way from before the reload is not asked again.
-    return kept && recordingOf(app.project, kept.hit.recording) && !app.outbox.count() ? kept : null;
+    return kept && recordingOf(app.project, kept.hit.recording) && !sending(kept.hit) ? kept : null;
   }
 
-  return { begin, fetchNext, answer, choose, keep, current: () => current };
+  return { begin, fetchNext, answer, choose, reopen, keep, current: () => current };
 }

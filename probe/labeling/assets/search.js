@@ -7,7 +7,7 @@ import { firstRow, makeRowChooser, zoomControls } from "./choosers.js";
 import { post } from "./connection.js";
 import { makeHits } from "./hits.js";
 import { keyButton } from "./keys.js";
-import { makePlayer } from "./player.js";
+import { calm, makePlayer } from "./player.js";
 import { makeRule } from "./rule.js";
 import { makeTimeline } from "./timeline.js";
 
@@ -17,7 +17,7 @@ const HITS = 24;
 export function makeSearch(app) {
   const banner = makeBanner();
   const player = makePlayer(app, { frame: (frame) => timeline.setFrame(frame) });
-  const timeline = makeTimeline(app, { seek: (frame) => (player.pause(), player.seek(frame)), pick });
+  const timeline = makeTimeline(app, { seek: (frame) => (player.pause(), player.seek(frame)), pick: (marked) => (pick(marked), replay(marked)) });
   const { state } = timeline;
   const chooser = makeRowChooser(app, (row) => open(row));
   const zoom = zoomControls(timeline);
@@ -25,9 +25,8 @@ export function makeSearch(app) {
   const find = keyButton("Find similar", "Enter", similar, { class: "main", disabled: true });
   const rule = makeRule(app, sentence);
   const hits = makeHits(app, { show: showHit, failed: (error) => banner.show(error), change });
-  const marking = element("section", { class: "marking" }, element("h2", {}, "Mark a bout"),
-    element("p", { class: "hint" }, "Drag in the lowest lane, or go to its first and last frame and press ", element("kbd", {}, "["), " and ", element("kbd", {}, "]"), "."),
-    chooser.node, player.node, timeline.node, element("div", { class: "bar" }, span, element("span", { class: "spring" }), zoom.node, find));
+  const marking = element("section", { class: "marking" }, element("div", { class: "bar" }, element("h2", {}, "Mark a bout"), chooser.node),
+    player.node, timeline.node, element("div", { class: "bar find" }, span, zoom.node, find));
   const node = element("div", { class: "search" }, banner.node,
     element("div", { class: "columns" }, element("div", {}, marking, rule.node), hits.node));
 
@@ -62,6 +61,12 @@ export function makeSearch(app) {
     player.draw();
   }
 
+  /** Play a marked bout from its start. */
+  function replay(marked) {
+    player.seek(marked.start);
+    if (!calm()) player.play();
+  }
+
   function mark(edge) {
     if (!state.data) return;
     const { frame } = state;
@@ -74,7 +79,8 @@ export function makeSearch(app) {
   function drawSpan() {
     const { span: marked, data } = state;
     find.disabled = !marked;
-    span.textContent = marked ? `Marked: ${clock(marked.start / data.fps, 2)} to ${clock(marked.stop / data.fps, 2)}, ${((marked.stop - marked.start) / data.fps).toFixed(2)} s` : "Nothing is marked yet.";
+    if (marked) span.textContent = `Marked: ${clock(marked.start / data.fps, 2)} to ${clock(marked.stop / data.fps, 2)}, ${((marked.stop - marked.start) / data.fps).toFixed(2)} s`;
+    else span.replaceChildren("Drag in the gray lane, or press ", element("kbd", {}, "["), " and ", element("kbd", {}, "]"), " at the first and last frame.");
   }
 
   // --- searching
@@ -110,8 +116,7 @@ export function makeSearch(app) {
     await open(hit.row);
     pick({ start: hit.start, stop: hit.stop });
     timeline.reveal((hit.start + hit.stop) / 2, { center: true });
-    player.seek(hit.start);
-    player.play();
+    replay(hit);
   }
 
   async function change(what) {

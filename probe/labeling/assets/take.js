@@ -46,7 +46,7 @@ function card(app, chosen, { title, words, parts, action, body, done = () => {} 
     }
     go.disabled = false;
   });
-  return element("section", { class: "panel" }, element("h2", {}, title), element("p", {}, words), form, banner.node, result);
+  return element("section", { class: "panel" }, element("h2", {}, title), element("p", {}, ...[words].flat()), form, banner.node, result);
 }
 
 function toStore(app, chosen) {
@@ -86,7 +86,7 @@ function toFiles(app, chosen) {
 function toProbe(app, chosen) {
   return card(app, chosen, {
     title: "The model",
-    words: `A saved probe in the folder probe of ${app.project.project}: ssl-behavior annotate labels next week's recordings with it.`,
+    words: [`A saved probe in the folder probe of ${app.project.project}. The command `, element("code", {}, "ssl-behavior annotate"), " labels next week's recordings with it."],
     parts: [],
     action: "Save the model",
     body: async () => ({ what: "probe" }),

@@ -34,7 +34,7 @@ export function makeTrust(app) {
 
   function say({ enough, message: text, answers }) {
     message.classList.toggle("enough", enough);
-    message.replaceChildren(element("strong", {}, enough ? "✓ An honest estimate" : "⚠ Not worth anything yet"), " ", text || `From ${answers} answers to bouts drawn at random, which no search and no model chose.`,
+    message.replaceChildren(element("strong", {}, enough ? "✓ An honest estimate:" : "⚠ Not to be trusted yet:"), " ", text || `From ${answers} answers to bouts drawn at random, which no search and no model chose.`,
       ...(enough || !app.behavior ? [] : [" ", element("a", { href: addressOf(app, "learn") }, "Go on in Learn")]));
   }
 
@@ -42,11 +42,12 @@ export function makeTrust(app) {
     say(trust);
     body.classList.toggle("worthless", !trust.enough);
     target.show(trust);
-    const width = 400;
+    const width = 460;
+    const calibrated = trust.enough && trust.calibration.length > 0;
     body.replaceChildren(
       panel("Estimates", trust.enough ? scores(trust) : element("p", { class: "hint" }, basis(trust)), trust.enough ? basis(trust) : null),
       panel("Time to go", target.node),
-      panel("Calibration", trust.enough && trust.calibration.length ? calibrationChart(trust.calibration, width) : later(), "Of the bouts to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals."),
+      panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && "Of the bouts to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals."),
       panel("Average precision over answers", trust.history.length > 1 ? historyChart(trust.history, width, trust.enough) : later(), "Each time computed on the answers of that moment."),
     );
   }

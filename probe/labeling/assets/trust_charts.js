@@ -21,7 +21,7 @@ export function intervalBar({ value, low, high }, name) {
 
 /** Shares of yes over probabilities, with intervals; the size of a point is the weight of its bin. */
 export function calibrationChart(bins, width) {
-  const height = 300;
+  const height = 290;
   const label = `Calibration: ${bins.map((bin) => `at ${percent(bin.probability)} ${percent(bin.share)} yes`).join(", ")}`;
   const chart = svg(width, height, label);
   const { x, y } = axes(chart, width, height, [0, 1], "probability of the model", "share of yes", ".0%");
@@ -41,7 +41,7 @@ function drawBin(chart, x, low, high, middle, radius, bin) {
 
 /** Average precision over the number of answers. */
 export function historyChart(history, width, sure) {
-  const height = 300;
+  const height = 290;
   const last = history.at(-1);
   const known = history.filter(({ ap }) => ap !== null);
   const chart = svg(width, height, `Average precision ${last.ap === null ? "unknown" : percent(last.ap)} after ${last.answers} answers`);
@@ -53,7 +53,7 @@ export function historyChart(history, width, sure) {
 }
 
 function axes(chart, width, height, domain, below, beside, format) {
-  const box = { left: 48, right: 14, top: 10, bottom: 42 };
+  const box = { left: 62, right: 14, top: 10, bottom: 42 };
   const x = d3.scaleLinear(domain, [box.left, width - box.right]);
   const y = d3.scaleLinear([0, 1], [height - box.bottom, box.top]);
   for (const tick of y.ticks(5)) {

@@ -1,4 +1,5 @@
 // Playing a video: the video leads, and each frame that it shows is told, so that the skeleton drawn over it is that frame's.
+// A callback of the video may be late by a frame. `capture` therefore takes picture and time together; the player draws both.
 
 import { address, getBytes } from "./connection.js";
 import { following } from "./ticker.js";
@@ -68,6 +69,17 @@ export function makeVideoEngine(video, on) {
     if (state.playing) keepInRange();
   }
 
+  /** The picture on the screen now, and its frame: they belong together whenever this is called. Null where the browser has no such pictures. */
+  function capture() {
+    if (!times || typeof VideoFrame === "undefined" || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
+    try {
+      const picture = new VideoFrame(video);
+      return { picture, frame: frameAt(times, picture.timestamp / 1e6) };
+    } catch {
+      return null;
+    }
+  }
+
   function keepInRange() {
     const next = following(state.frame, state.range);
     const { loop, high } = state.range;
@@ -109,7 +121,7 @@ export function makeVideoEngine(video, on) {
   }
 
   return {
-    state, open, seek, play, pause, close,
+    state, open, seek, play, pause, close, capture,
     speed: (value) => (video.playbackRate = value),
     range: (range) => (state.range = range),
   };
