@@ -1,1 +1,0 @@
-"""Labeling application: search, correct and learn labels of a new behavior in the browser."""
