@@ -31,6 +31,7 @@ __all__ = [
     "drop_streams",
     "label_changes",
     "merge_behaviors",
+    "put_labels",
     "rename_behavior",
     "rename_stream",
     "undo_change",
@@ -231,6 +232,41 @@ def add_labels(
     sentence = _added({stream: len(of) for stream, of in (*spans.items(), *paired.items())})
     draft.commit(sentence)
     return LabelChange(sentence, [*index.notices, *notices, *index.left_out()])
+
+
+def put_labels(
+    store: str | Path,
+    labels: Mapping[str, Mapping[str, Labels]],
+    pair_labels: Mapping[str, Mapping[str, PairLabels]] | None = None,
+    overwrite: bool = False,
+) -> LabelChange:
+    """Add labels in memory to the recordings of a store.
+
+    Parameters
+    ----------
+    labels, pair_labels : recording -> stream -> labels of its frames, or of its pairs of animals.
+    overwrite : replace labels of streams that a recording has already.
+
+    Raises
+    ------
+    InputError
+        If a recording is unknown, or has the stream already.
+    """
+    draft, counts, notices = _Draft(store), dict[str, int](), list[str]()
+    for recording, streams in labels.items():
+        row = draft.store.row(recording)
+        for stream, own in streams.items():
+            if stream in row.annotators and not overwrite:
+                raise InputError(_has_already(draft, row, stream))
+            _put(draft, row, stream, own)
+            counts[stream] = counts.get(stream, 0) + 1
+    for recording, bouts in (pair_labels or {}).items():
+        for stream, paired in bouts.items():
+            notices += _add_bouts(draft, draft.store.row(recording), stream, paired, overwrite)
+            counts[stream] = counts.get(stream, 0) + 1
+    sentence = _added(counts)
+    draft.commit(sentence)
+    return LabelChange(sentence, notices)
 
 
 def _added(streams: Mapping[str, int]) -> str:

@@ -97,15 +97,25 @@ class Design:
     target : 1 the frame shows the class, 0 it does not, -1 not annotated. "multinomial": exactly one 1 per frame.
     kind : "multinomial" or "binary".
     balanced : give the classes equal weights.
+    weights : further weights of the frames, with a mean of 1; None = all alike.
 
     A class without a positive frame has no place in a fit: leave its column out.
     """
 
-    def __init__(self, embedded: Embedded, target: Targets, kind: str, balanced: bool) -> None:
+    def __init__(
+        self,
+        embedded: Embedded,
+        target: Targets,
+        kind: str,
+        balanced: bool,
+        weights: Float[Tensor, " frames"] | None = None,
+    ) -> None:
         embedded, self.basis = _spanned(embedded)
         self.embedded, self.kind = embedded, kind
         known = (target >= 0).to(embedded.dtype)
         weight = class_weights(target, kind).to(embedded.dtype) if balanced else known
+        if weights is not None:
+            weight = weight * weights.to(embedded.dtype)[:, None]
         frame_weight = weight.mean(dim=1, keepdim=True)
         # Classes first from here on: [classes, frames] @ [frames, latent] is four times faster than its transpose.
         self.weight, self.positive = weight.T.contiguous(), target.clamp_min(0).to(embedded.dtype).T.contiguous()

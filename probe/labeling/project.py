@@ -1,0 +1,294 @@
+"""`Project`: the SQLite file of a labeling project, a log of decisions that only grows.
+
+`labels.sqlite` has three tables: `facts` (which store and embeddings the project is of), `behaviors` (name and
+definition) and `events`. An event is one span of one row with a decision. Events of one action share its key: they are
+written together, and undone together. Undo and redo are events, too; nothing is ever changed or removed.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal, get_args
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import make_folder
+
+__all__ = ["DECISIONS", "FILE_NAME", "Behavior", "Decision", "Event", "Project", "SpanDecision"]
+
+FILE_NAME = "labels.sqlite"
+FORMAT_VERSION = 1
+PATIENCE_SECONDS = 10.0
+"""How long a write waits for another process that writes."""
+
+Decision = Literal["yes", "no", "unsure"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
+
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE behaviors (
+    name TEXT PRIMARY KEY, definition TEXT NOT NULL, annotator TEXT NOT NULL, time TEXT NOT NULL
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,
+    annotator TEXT NOT NULL,
+    behavior TEXT NOT NULL REFERENCES behaviors (name),
+    "action" TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    "row" TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    decision TEXT NOT NULL,
+    source TEXT NOT NULL,
+    model INTEGER NOT NULL,
+    probability REAL,
+    weight REAL,
+    seconds REAL
+);
+CREATE INDEX events_of_action ON events ("action");
+CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;
+CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are never removed'); END;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behavior:
+    """A behavior of a project, with its definition in one sentence."""
+
+    name: str
+    definition: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanDecision:
+    """A decision about frames `start` up to, not including, `stop` of a row; "" = none, a random draw alone."""
+
+    behavior: str
+    row: str
+    start: int
+    stop: int
+    decision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event(SpanDecision):
+    """A row of the log.
+
+    Parameters
+    ----------
+    id : number; events of one file are in order.
+    time : UTC, ISO 8601.
+    action : key of the action that the event is part of; of "undo" and "redo", the action that they are about.
+    kind : "answer", "draw" (a random draw of a span that was answered before), "edit", "undo" or "redo".
+    source : why the span was shown, or which edit it was.
+    model : number of the last event that the head knew when the span was shown; 0 = no head.
+    probability : what that head said of the span; None = no head.
+    weight : of a random draw, 1 over its chance; None = not drawn at random.
+    seconds : that the answer took; None = not measured.
+    """
+
+    id: int
+    time: str
+    annotator: str
+    action: str
+    kind: str
+    source: str = ""
+    model: int = 0
+    probability: float | None = None
+    weight: float | None = None
+    seconds: float | None = None
+
+
+_COLUMNS = tuple(one.name for one in fields(Event))
+_SELECT = ", ".join(f'"{name}"' for name in _COLUMNS)
+
+
+class Project:
+    """The file of a labeling project. Several threads and processes may read and write it.
+
+    A write returns when it is on disk. Whatever process is killed at any time loses at most the write that had not
+    returned.
+
+    Parameters
+    ----------
+    folder : of the project; it is made if it does not exist.
+    facts : what the project belongs to, name -> value, such as the fingerprints of store and embeddings.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, locked, no project, or belongs to another store or other embeddings.
+    """
+
+    def __init__(self, folder: str | Path, facts: Mapping[str, str]) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / FILE_NAME
+        self._lock = RLock()
+        make_folder(self.folder)
+        with self._explained():
+            self._connection = sqlite3.connect(
+                self.path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self._explained():
+                self._open(facts)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, facts: Mapping[str, str]) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        # An acknowledged answer outlives a power failure, too.
+        self._connection.execute("PRAGMA synchronous = FULL")
+        with self._write() as cursor:
+            tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables:
+                for statement in _statements(_SCHEMA):
+                    cursor.execute(statement)
+                values = {"format": "ssl-behavior labels", "version": str(FORMAT_VERSION), **facts}
+                cursor.executemany("INSERT INTO facts VALUES (?, ?)", list(values.items()))
+            elif "facts" not in tables:
+                raise InputError(f"{self.path} is an SQLite file of another program; choose another `out`")
+            self._check(dict(cursor.execute("SELECT name, value FROM facts").fetchall()), facts)
+
+    def _check(self, found: Mapping[str, str], facts: Mapping[str, str]) -> None:
+        if found.get("format") != "ssl-behavior labels":
+            raise InputError(f"{self.path} is an SQLite file of another program; choose another `out`")
+        if found.get("version") != str(FORMAT_VERSION):
+            raise InputError(
+                f"{self.path} is a project of format version {found.get('version')}; this program reads version "
+                f"{FORMAT_VERSION}: update ssl-behavior"
+            )
+        for name, value in facts.items():
+            if found.get(name) != value:
+                raise InputError(
+                    f"{self.folder} is a labeling project of another {name} ({str(found.get(name))[:12]} instead of "
+                    f"{value[:12]}), or the {name} changed since: open it with the {name} it was made with, or choose "
+                    "another `out`"
+                )
+
+    def close(self) -> None:
+        """Close the file; what is written stays written."""
+        with self._lock:
+            self._connection.close()
+
+    # --- behaviors
+
+    def behaviors(self) -> list[Behavior]:
+        """The behaviors, oldest first."""
+        with self._lock, self._explained():
+            found = self._connection.execute("SELECT name, definition FROM behaviors ORDER BY rowid").fetchall()
+        return [Behavior(name=name, definition=definition) for name, definition in found]
+
+    def add_behavior(self, name: str, definition: str, annotator: str) -> Behavior:
+        """Add a behavior; the same name with the same definition is the behavior that exists.
+
+        Raises
+        ------
+        InputError
+            If the name is in use with another definition.
+        """
+        with self._write() as cursor:
+            known = cursor.execute("SELECT definition FROM behaviors WHERE name = ?", (name,)).fetchone()
+            if known is None:
+                cursor.execute("INSERT INTO behaviors VALUES (?, ?, ?, ?)", (name, definition, annotator, _now()))
+            elif known[0] != definition:
+                raise InputError(
+                    f"the project has a behavior {name!r} with another definition: {known[0]!r}. Choose another name, "
+                    "or use that behavior"
+                )
+        return Behavior(name=name, definition=definition)
+
+    # --- events
+
+    def events(self, after: int = 0) -> list[Event]:
+        """Events with a number greater than `after`, in order."""
+        query = f"SELECT {_SELECT} FROM events WHERE id > ? ORDER BY id"
+        with self._lock, self._explained():
+            found = self._connection.execute(query, (after,)).fetchall()
+        return [Event(**dict(zip(_COLUMNS, values, strict=True))) for values in found]
+
+    def write(self, key: str, kind: str, annotator: str, spans: Sequence[SpanDecision], **details: Any) -> int:
+        """Write the events of one action; returns the number of the last.
+
+        Parameters
+        ----------
+        key : of the action; a key that is in the file already was written before, and nothing is written again.
+        details : further values of `Event`: source, model, probability, weight, seconds.
+
+        Raises
+        ------
+        InputError
+            If the disk is full, or another process does not let go of the file.
+        """
+        values = [
+            dict.fromkeys(_COLUMNS) | {"source": "", "model": 0, "time": _now()} | details
+            | {name: getattr(span, name) for name in ("behavior", "row", "start", "stop", "decision")}
+            | {"annotator": annotator, "action": key, "kind": kind}
+            for span in spans
+        ]  # fmt: skip
+        names = ", ".join(f":{name}" for name in _COLUMNS)
+        with self._write() as cursor:
+            repeats = kind in ("undo", "redo")
+            known = cursor.execute('SELECT MAX(id) FROM events WHERE "action" = ?', (key,)).fetchone()[0]
+            if known is not None and not repeats:
+                return int(known)
+            for one in values:
+                cursor.execute(f"INSERT INTO events ({_SELECT}) VALUES ({names})", one)
+            return int(cursor.lastrowid or 0)
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Cursor]:
+        """One transaction: all of it is on disk at the end, or nothing."""
+        with self._lock, self._explained():
+            cursor = self._connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise InputError(self._sentence(error)) from error
+
+    def _sentence(self, error: sqlite3.Error) -> str:
+        reason = str(error)
+        if "locked" in reason or "busy" in reason:
+            return (
+                f"{self.path} is locked: another program has kept it for more than {PATIENCE_SECONDS:g} s. Nothing was "
+                "stored; close that program, and answer again"
+            )
+        if "full" in reason or "disk I/O" in reason:
+            return f"{self.path}: the disk is full or fails ({reason}). Nothing was stored: free space, answer again"
+        if "readonly" in reason or "unable to open" in reason:
+            return f"{self.path} cannot be written ({reason}); choose another `out`"
+        if "malformed" in reason or "not a database" in reason:
+            return f"{self.path} is damaged ({reason}): bring back a copy of it, or choose another `out`"
+        return f"{self.path}: {reason}"
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; those of triggers contain semicolons."""
+    statement = ""
+    for line in script.strip().splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
