@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
         session = LabelSession(
             options.store, options.embeddings, options.out, videos=options.videos, annotator=options.annotator,
-            programs=options.programs, seed=options.seed,
+            recordings=options.recordings, programs=options.programs, seed=options.seed,
         )  # fmt: skip
         try:
             _serve(session, listener, password, options, make_console())
@@ -212,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--videos", type=Path, metavar="FOLDER", help="videos named like the recordings; without it, skeletons alone"
     )
+    parser.add_argument("--recordings", nargs="+", default=(), metavar="ID", help="only these (ids or globs)")
     parser.add_argument("--annotator", default="", metavar="NAME", help="your name (default: the page asks for it)")
     parser.add_argument("--programs", type=Path, metavar="FILE", help="Python file with your own task programs")
     parser.add_argument("--seed", type=int, default=0, help="of the random bouts for the estimates (default 0)")

@@ -193,6 +193,7 @@ _CONTROLS = {
     "k": "number of bouts",
     "annotator": "your name",
     "behaviors": "behaviors",
+    "out": "project folder",
     "overwrite": "replace",
     "p": "probability",
     "text": "sentence",

@@ -31,6 +31,7 @@ from probe.labeling.request_fields import (
     text,
     whole,
 )
+from probe.labeling.session import NotReadyError
 from ssl_behavior.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ _READS = {
     "/api/tracks": _Job("tracks", {"recording": text(), "start": whole(), "stop": whole()}, "<f4"),
     "/api/frame-times": _Job("frame_times", {"recording": text()}, "<f8"),
 }  # fmt: skip
-_EDIT = {**_BEHAVIOR, **_SPAN, "decision": text(choices=(*_DECISIONS, ""))}
+_EDIT = {**_BEHAVIOR, **_SPAN, "decision": text(choices=_DECISIONS)}
 _WRITES = {
     "/api/behaviors": _Job("add_behavior", {"name": text(), "definition": text(), "annotator": text()}),
     "/api/search": _Job("search", {**_BEHAVIOR, **_SPAN, "k": whole(20, lowest=1, highest=1000)}),
@@ -242,9 +243,8 @@ def _is_full(error: Exception) -> bool:
 
 def _refusal(error: InputError) -> Response:
     message = as_page_words(str(error))
-    preparing = getattr(error, "preparing", None)
-    if preparing is not None:
-        return JSONResponse({"error": message, "preparing": preparing}, status_code=503)
+    if isinstance(error, NotReadyError):
+        return JSONResponse({"error": message, "preparing": error.preparing}, status_code=503)
     return _sentence(400, message)
 
 

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from probe.labeling.access import Password, Tries
 from probe.labeling.byte_ranges import chosen_range
 from probe.labeling.server import application
+from probe.labeling.session import NotReadyError
 from ssl_behavior.errors import InputError
 
 TOKEN, HOST, ORIGIN = "secret-token", "127.0.0.1:8000", "http://127.0.0.1:8000"
@@ -21,12 +22,6 @@ ANSWER = {
     "key": "k1", "behavior": "following", "annotator": "Anna", "row": "r1@m1,m2", "start": 3, "stop": 9,
     "shown_start": 0, "shown_stop": 12, "decision": "yes", "source": "random", "ticket": "t", "seconds": 1.5,
 }  # fmt: skip
-
-
-class NotReadyError(InputError):
-    """What a session raises while it prepares."""
-
-    preparing = {"stage": "segments", "share": 0.25}  # noqa: RUF012
 
 
 class Session:
@@ -470,9 +465,9 @@ def test_messages_speak_of_the_page(session, client):
 
 
 def test_a_session_that_prepares_says_how_far_it_is(session, client):
-    session.errors["proposals"] = NotReadyError("the segments are being made")
+    session.errors["proposals"] = NotReadyError({"stage": "segments", "share": 0.25})
     answer = client.get("/api/proposals?behavior=b")
-    assert error_of(answer, 503) == "the segments are being made"
+    assert "still being prepared" in error_of(answer, 503)
     assert answer.json()["preparing"] == {"stage": "segments", "share": 0.25}
 
 
