@@ -15,7 +15,7 @@ export const DECISIONS = {
 /** Words and sign of where a proposal comes from. */
 export const SOURCES = {
   search: ["≈", "similar"], sentence: ["§", "rule"], uncertain: ["½", "uncertain"], confident: ["▲", "confident"],
-  diverse: ["✧", "different"], random: ["⚂", "at random"],
+  unseen: ["◇", "new recording"], diverse: ["✧", "different"], random: ["⚂", "at random"],
 };
 
 /** The source of a proposal as a small sign with a word. */

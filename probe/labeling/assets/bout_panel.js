@@ -53,7 +53,7 @@ function factsOf(data, { start, stop, decision, probability }) {
 /** Two sliders: bouts shorter, or less probable, are hidden; nothing is deleted. */
 function makeLimits(changed) {
   const length = element("input", { type: "range", min: "1", max: "60", value: "1", "aria-label": "Hide bouts shorter than" });
-  const probability = element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0.5", "aria-label": "Hide bouts below probability" });
+  const probability = element("input", { type: "range", min: "0.5", max: "0.99", step: "0.01", value: "0.5", "aria-label": "Hide bouts below probability" });
   const [lengthWords, probabilityWords, count] = [element("output", {}), element("output", {}), element("span", { class: "count", role: "status" })];
   const node = element("div", { class: "limits" },
     element("label", {}, "Hide bouts shorter than", length, lengthWords), element("label", {}, "below probability", probability, probabilityWords), count);

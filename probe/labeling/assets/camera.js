@@ -1,10 +1,10 @@
 // Which part of the arena a player shows.
 
-import { joined } from "./tracks.js";
 import { animalsOf, ofAnimals } from "./actors.js";
 
 const MARGIN = 0.12;
 const SAMPLES = 60;
+const TAIL = 0.01; // Misplaced points do not shrink the rest.
 
 /** Placement of a box in the middle of a stage: screen = k * place + (x, y). */
 export function placement(box, width, height, margin = 14) {
@@ -26,12 +26,13 @@ export function arenaOf(app, recording) {
 export function animalsBox(app, id, actors, first, last) {
   const animals = animalsOf(app.project, actors);
   const step = Math.max(1, Math.floor((last - first) / SAMPLES));
-  let box = null;
+  const [xs, ys] = [[], []];
   for (let frame = first; frame < last; frame += step) {
     const pose = app.tracks.pose(id, frame);
-    if (pose) box = joined(box, boxOf(ofAnimals(app.project, pose, animals)));
+    const points = pose ? ofAnimals(app.project, pose, animals) : [];
+    points.forEach((value, i) => Number.isNaN(value) || (i % 2 ? ys : xs).push(value));
   }
-  return box && widened(box);
+  return xs.length ? widened([d3.quantile(xs, TAIL), d3.quantile(ys, TAIL), d3.quantile(xs, 1 - TAIL), d3.quantile(ys, 1 - TAIL)]) : null;
 }
 
 function widened([x0, y0, x1, y1]) {

@@ -38,10 +38,14 @@ export function makeCorrect(app) {
     if (!id) return banner.show("The embeddings have no rows.");
     const { recording, row: chosen } = rowOf(app.project, id);
     chooser.set(id);
-    const frame = Number(app.query.get("row") === id && app.query.get("frame")) || 0;
+    const same = state.row === id && player.clip();
+    const frame = app.query.get("row") === id && app.query.get("frame") ? Number(app.query.get("frame")) : null;
     writeAddress(app, { row: id, frame: null });
-    await player.show({ recording: recording.id, row: chosen, start: null, stop: null, first: 0, last: recording.frames, at: Math.min(frame, recording.frames - 1), autoplay: false });
-    if (state.row !== id) state.selected = null;
+    if (!same) {
+      state.selected = null;
+      const at = Math.min(frame || 0, recording.frames - 1);
+      await player.show({ recording: recording.id, row: chosen, start: null, stop: null, first: 0, last: recording.frames, at, autoplay: false });
+    } else if (frame !== null) player.seek(frame);
     await refresh(id);
     showBout(state.selected);
     return timeline.setFrame(player.frame());
@@ -119,9 +123,10 @@ export function makeCorrect(app) {
 
   function split() {
     const { frame } = state;
-    const bout = state.selected && frame > state.selected.start && frame < state.selected.stop ? state.selected : state.data?.bouts.find((one) => !one.hidden && frame > one.start && frame < one.stop);
+    const inside = (one) => !one.hidden && frame > one.start && frame < one.stop - 1;
+    const bout = state.data?.bouts.find(inside);
     if (!bout) return panel.say("Move the playhead into a bout: there it is split.");
-    return correct("split", (edits) => edits.split(bout, frame), { start: frame, stop: bout.stop });
+    return correct("split", (edits) => edits.split(bout, frame), { start: frame + 1, stop: bout.stop });
   }
 
   function merge() {

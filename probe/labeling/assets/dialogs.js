@@ -37,7 +37,7 @@ export function askForBehavior(app) {
   const name = element("input", { name: "name", required: true, maxlength: "60", autocomplete: "off", spellcheck: "false" });
   const definition = element("textarea", { name: "definition", required: true, rows: "3", maxlength: "400" });
   const parts = [
-    field("Name", name, "Short, such as “clinch”: the name of the label in all files."),
+    field("Name", name, "Short, such as “clinch”: letters, digits, _ - and . only, because it names a label stream."),
     field("Definition", definition, "One sentence: what counts, and where it starts and stops. Other annotators decide by it."),
   ];
   return ask("New behavior", parts, "Create", (form) =>
@@ -57,7 +57,7 @@ const KEYS = [
   ["Player", [["Space", "play, pause"], ["← →", "one frame"], ["Shift ← →", "ten frames"], ["[ ]", "start, stop of the bout at the playhead"]]],
   ["Search", [["Enter", "find similar bouts"], ["↑ ↓ ← →", "move among the results"], ["Esc", "unmark"]]],
   ["Correct", [
-    [", .", "previous, next bout"], ["Enter", "accept"], ["Delete", "remove"], ["S", "split at the playhead"], ["M", "merge with the next bout"],
+    [", .", "previous, next bout"], ["Enter", "accept"], ["Delete", "remove"], ["S", "split at the playhead, its frame becomes “no”"], ["M", "merge with the next bout"],
     ["D", "draw a bout of a second at the playhead"], ["+ −", "zoom"], ["wheel", "zoom; with Shift: move"],
   ]],
 ];

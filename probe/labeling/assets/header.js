@@ -97,7 +97,7 @@ export function nextStep(app) {
   if (!one.yes) return "Find one example first: in Search, mark a bout and find similar ones, or write a rule.";
   if (answers < FEW) return "Answer yes, no or not sure to a few more bouts: the proposals get better with every answer.";
   if (!one.random) return "Go on in Learn: proposals drawn at random make an honest estimate possible.";
-  return "Go on in Learn until Trust says that the labels are good enough, then look at whole recordings in Correct.";
+  return "Go on in Learn until Trust is satisfied, then go through whole recordings in Correct.";
 }
 
 /** Say whether all is saved: only what the server acknowledged is. */

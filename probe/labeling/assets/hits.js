@@ -23,7 +23,7 @@ export function makeHits(app, on) {
 
   function show(hits, title, { meaning, share } = {}) {
     ui.wait.hidden = true;
-    ui.root.classList.remove("empty");
+    ui.root.classList.remove("none");
     ui.title.textContent = title;
     ui.meaning.textContent = meaning ? `Read as: ${meaning}. True in ${percent(share)} of the frames.` : hits.length ? "Answer each: is it the behavior?" : "";
     tiles = hits.map(makeTile);
@@ -111,13 +111,13 @@ export function makeHits(app, on) {
     });
   }
 
-  /** An answer was taken back: its tile is open again. */
-  function undone({ event, sentence }) {
+  /** An answer was taken back, or given again: its tile says so. */
+  function changed(what, { event, sentence }) {
     ui.said.textContent = sentence;
     const place = event && (event.row ? event : event.edits?.at(-1));
     const number = place ? tiles.findIndex(({ hit }) => hit.row === place.row && hit.start < place.stop && place.start < hit.stop) : -1;
     if (number < 0) return;
-    tiles[number].decision = /^Redone/.test(sentence) ? event.decision ?? place.decision : null;
+    tiles[number].decision = what === "redo" ? event.decision ?? place.decision : null;
     draw(tiles[number]);
     focus(number);
   }
@@ -139,13 +139,13 @@ export function makeHits(app, on) {
   function clear() {
     tiles = [];
     ui.grid.replaceChildren();
-    ui.root.classList.add("empty");
+    ui.root.classList.add("none");
     [ui.title.textContent, ui.meaning.textContent, ui.said.textContent] = ["Results", EMPTY, ""];
     ui.play.hidden = ui.undo.hidden = true;
   }
 
   clear();
-  return { node: ui.root, show, clear, keys, undone, wait: () => (ui.wait.hidden = false), stop: () => (ui.wait.hidden = true), tiles: () => tiles };
+  return { node: ui.root, show, clear, keys, changed, wait: () => (ui.wait.hidden = false), stop: () => (ui.wait.hidden = true), tiles: () => tiles };
 }
 
 const EMPTY = "The bouts most like the one you mark appear here, from all recordings, most similar first.";

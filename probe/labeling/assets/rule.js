@@ -22,8 +22,11 @@ export function makeRule(app, search) {
   return { node };
 }
 
+/** Values of an example, by units. */
+const USUAL = { rad: "< 0.5", deg: "< 30", length: "< 1", cm: "< 5", px: "< 50", "length/s": "> 1", "cm/s": "> 20", "px/s": "> 100" };
+
 function exampleOf(programs) {
-  const parts = programs.slice(0, 2).map(({ name, units }, i) => `${name} > ${i ? "20" : "0.7"}${units ? ` ${units}` : ""}`);
+  const parts = programs.slice(0, 2).map(({ name, units }) => `${name} ${USUAL[units] || "> 0.7"}${units ? ` ${units}` : ""}`);
   return parts.length ? `such as: ${parts.join(" and ")}` : "";
 }
 

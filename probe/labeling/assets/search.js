@@ -123,7 +123,7 @@ export function makeSearch(app) {
     if (!app.behavior) return;
     try {
       const reply = await takeBack(app, what);
-      if (reply) hits.undone(reply);
+      if (reply) hits.changed(what, reply);
     } catch (error) {
       banner.show(error);
     }

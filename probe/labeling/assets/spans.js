@@ -33,7 +33,8 @@ export function editsOf(behavior, row) {
       const left = without([{ start: bout.start, stop: bout.stop }], { start, stop });
       return [...left.map((one) => edit(one, "no")), edit({ start, stop }, "yes")];
     },
-    split: (bout, frame) => [edit({ start: bout.start, stop: frame }, "yes"), edit({ start: frame, stop: bout.stop }, "yes")],
+    /** The frame between the parts becomes "no": labels of frames have no other way to hold two bouts apart. */
+    split: (bout, frame) => [edit({ start: bout.start, stop: frame }, "yes"), edit({ start: frame, stop: frame + 1 }, "no"), edit({ start: frame + 1, stop: bout.stop }, "yes")],
     merge: (bout, next) => [edit({ start: bout.start, stop: next.stop }, "yes")],
     relabel: (bout, other) => [edit(bout, "no"), edit(bout, "yes", other)],
     draw: (span) => [edit(span, "yes")],

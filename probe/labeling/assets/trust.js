@@ -5,9 +5,9 @@ import { get } from "./connection.js";
 import { calibrationChart, historyChart, intervalBar } from "./trust_charts.js";
 
 const SCORES = [
-  ["precision", "Precision", "Of the bouts that the model calls the behavior, how many are."],
-  ["recall", "Recall", "Of the bouts of the behavior, how many the model finds."],
-  ["ap", "Average precision", "How well the model ranks bouts, over all thresholds."],
+  ["precision", "Precision", "Of the frames that the model calls the behavior, how many are."],
+  ["recall", "Recall", "Of the frames of the behavior, how many the model finds."],
+  ["ap", "Average precision", "How well the model ranks frames, over all thresholds."],
   ["share", "Share of all frames", "How much of the recordings is the behavior."],
 ];
 
@@ -43,12 +43,13 @@ export function makeTrust(app) {
     body.classList.toggle("worthless", !trust.enough);
     target.show(trust);
     const width = 460;
+    const known = trust.history.length > 1;
     const calibrated = trust.enough && trust.calibration.length > 0;
     body.replaceChildren(
       panel("Estimates", trust.enough ? scores(trust) : element("p", { class: "hint" }, basis(trust)), trust.enough ? basis(trust) : null),
       panel("Time to go", target.node),
-      panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && "Of the bouts to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals."),
-      panel("Average precision over answers", trust.history.length > 1 ? historyChart(trust.history, width, trust.enough) : later(), "Each time computed on the answers of that moment."),
+      panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && "Of the frames to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals."),
+      panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && "The estimate after so many answers, as far as it was worth something."),
     );
   }
 
@@ -58,10 +59,10 @@ export function makeTrust(app) {
 }
 
 const later = () => element("p", { class: "hint" }, "Appears with more answers.");
-const basis = ({ answers, positives, threshold }) => `${answers} random answers so far, ${positives} of them yes. A bout counts as the behavior from a probability of ${percent(threshold)}.`;
+const basis = ({ answers, positives, threshold }) => `${answers} random answers so far, ${positives} of them yes. A frame counts as the behavior from a probability of ${percent(threshold)}.`;
 
 function panel(title, content, hint = null) {
-  return element("section", { class: "panel" }, element("h2", {}, title), content, hint && element("p", { class: "hint" }, hint));
+  return element("section", { class: "panel" }, element("h2", {}, title), content, hint ? element("p", { class: "hint" }, hint) : null);
 }
 
 function scores(trust) {
