@@ -114,12 +114,16 @@ class Gate:
     Parameters
     ----------
     token : text of the address that the terminal shows.
+    once : text of an address that opens one browser only; "" = none. Other people on this machine can read the commands
+        that run, and with them the address that a browser is started with.
     hosts : names and numbers of this machine that requests may be sent to, without port.
     password : asks for this password instead of the token, and permits every numeric address of the machine.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Collection[str], password: Password | None = None) -> None:
-        self._app, self._token, self._password = app, token, password
+    def __init__(
+        self, app: ASGIApp, *, token: str, hosts: Collection[str], password: Password | None = None, once: str = ""
+    ) -> None:
+        self._app, self._token, self._once, self._password = app, token, once, password
         self._hosts = frozenset(host.lower() for host in hosts)
         self._pass, self._tries = secrets.token_urlsafe(32), Tries()
 
@@ -159,7 +163,10 @@ class Gate:
         return host in self._hosts or bool(self._password and _is_numeric(host))
 
     def _exchange_token(self, request: Request) -> Response:
-        if not _same(request.query_params["token"], self._token):
+        given = request.query_params["token"]
+        if self._once and _same(given, self._once):
+            self._once = ""
+        elif not _same(given, self._token):
             return _refused(request, 401, "This address is of an earlier start: open the one of the terminal.")
         return self._let_in(request)
 

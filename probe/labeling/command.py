@@ -9,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from probe.labeling.access import Password
+    from probe.labeling.opening import Opening
     from probe.labeling.session import LabelSession
 
 __all__ = ["main"]
@@ -37,23 +39,35 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     _require_packages()
-    password = _password(options)
-    with _listening(options.host, options.port) as listener:
-        # These imports take seconds, and --help needs none of them.
-        from probe.labeling.session import LabelSession
-        from ssl_behavior.terminal import make_console
+    from probe.labeling.opening import Opening
+    from ssl_behavior.terminal import make_console
 
-        session = LabelSession(
-            options.store, options.embeddings, options.out, videos=options.videos, annotator=options.annotator,
-            recordings=options.recordings, programs=options.programs, seed=options.seed,
-        )  # fmt: skip
+    password = _password(options)
+    opening = Opening(partial(_open, options))
+    with _listening(options.host, options.port) as listener:
         try:
-            _serve(session, listener, password, options, make_console())
+            _serve(opening, listener, password, options, make_console())
         except KeyboardInterrupt:  # the usual end
             pass
         finally:
-            session.close()
+            opening.close()
+    if opening.failure is not None:
+        raise opening.failure
     return 0
+
+
+def _open(options: argparse.Namespace) -> "LabelSession":
+    # These imports take seconds: the page is there before.
+    import torch
+
+    from probe.labeling.session import LabelSession
+
+    # Matrices of a head are small: threads would wait for each other much longer than they compute.
+    torch.set_num_threads(1)
+    return LabelSession(
+        options.store, options.embeddings, options.out, videos=options.videos, annotator=options.annotator,
+        recordings=options.recordings, programs=options.programs, seed=options.seed,
+    )  # fmt: skip
 
 
 def _require_packages() -> None:
@@ -149,7 +163,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _serve(
-    session: "LabelSession",
+    opening: "Opening",
     listener: socket.socket,
     password: "Password | None",
     options: argparse.Namespace,
@@ -159,22 +173,26 @@ def _serve(
 
     from probe.labeling.server import application
 
-    port = listener.getsockname()[1]
-    token = secrets.token_urlsafe(32)
-    address = _address(options.host, port) + ("" if password else f"?token={token}")
-    app: Starlette = application(session, token=token, hosts=_own_names(options.host), password=password)
+    page = _address(options.host, listener.getsockname()[1])
+    token, once = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    names = _own_names(options.host)
+    app: Starlette = application(opening, token=token, hosts=names, password=password, once=once)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
         proxy_headers=False, timeout_graceful_shutdown=_PATIENCE_SECONDS,
     )  # fmt: skip
+    address = page if password else f"{page}?token={token}"
     console.print(address, soft_wrap=True, markup=False, highlight=False)
     if not _is_loopback(options.host):
         warning = "Other machines can open this address with the password. The connection is not encrypted: passwords, "
         console.print(f"{warning}videos and labels can be read on the way.", soft_wrap=True, markup=False)
     console.print("Ctrl-C ends; every answer is stored at once", soft_wrap=True, markup=False)
     if not options.no_browser:
-        threading.Thread(target=_open_browser, args=(address,), daemon=True).start()
-    uvicorn.Server(config).run(sockets=[listener])
+        own = page if password else f"{page}?token={once}"
+        threading.Thread(target=_open_browser, args=(own,), daemon=True).start()
+    server = uvicorn.Server(config)
+    opening.start(failed=partial(setattr, server, "should_exit", True))
+    server.run(sockets=[listener])
 
 
 def _address(host: str, port: int) -> str:

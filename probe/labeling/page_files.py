@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import ssl_behavior.reports
+import ssl_behavior
 
 __all__ = ["PAGE", "page_file"]
 
 _ASSETS = Path(__file__).parent / "assets"
-_REPORTS = Path(ssl_behavior.reports.__file__).parent
+_REPORTS = Path(ssl_behavior.__file__).parent / "reports"
 
 PAGE = _ASSETS / "page.html"
 

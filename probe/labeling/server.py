@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -31,10 +30,11 @@ from probe.labeling.request_fields import (
     text,
     whole,
 )
-from probe.labeling.session import NotReadyError
 from ssl_behavior.errors import InputError
 
 if TYPE_CHECKING:
+    # Not imported here: the page is there before the libraries of the session are.
+    from probe.labeling.opening import Opening
     from probe.labeling.session import LabelSession
 
 __all__ = ["application"]
@@ -130,15 +130,22 @@ _TAKES = {
 
 
 def application(
-    session: "LabelSession", *, token: str, hosts: Collection[str], password: Password | None = None
+    session: "LabelSession | Opening",
+    *,
+    token: str,
+    hosts: Collection[str],
+    password: Password | None = None,
+    once: str = "",
 ) -> Starlette:
     """Web application over a session.
 
     Parameters
     ----------
+    session : its `InputError`s are sentences for the page; one with an attribute `preparing` says that it is too early.
     token : text that the address must hold, `http://HOST:PORT/?token=...`; not used with a password.
     hosts : names and numbers of this machine that requests may be sent to, without port.
     password : asks for it in place of the token.
+    once : a token that opens one browser only, see `Gate`.
     """
     routes = [
         Route("/", _answering(_page)),
@@ -148,7 +155,7 @@ def application(
         *(Route(path, _answering(_read(session, job))) for path, job in _READS.items()),
         *(Route(path, _answering(_write(session, job)), methods=["POST"]) for path, job in _WRITES.items()),
     ]
-    gate = Middleware(Gate, token=token, hosts=hosts, password=password)
+    gate = Middleware(Gate, token=token, hosts=hosts, password=password, once=once)
     return Starlette(routes=routes, middleware=[gate], exception_handlers={HTTPException: _unknown})
 
 
@@ -164,7 +171,7 @@ async def _asset(request: Request) -> Response:
     return Response(file.read_bytes(), media_type=media_type)
 
 
-def _read(session: "LabelSession", job: _Job) -> _Call:
+def _read(session: "LabelSession | Opening", job: _Job) -> _Call:
     async def answer(request: Request) -> Response:
         fields = fields_from_query(request.query_params.multi_items(), job.fields)
         if job.method == "tracks" and fields["stop"] - fields["start"] > _MOST_FRAMES:
@@ -174,7 +181,7 @@ def _read(session: "LabelSession", job: _Job) -> _Call:
     return answer
 
 
-def _write(session: "LabelSession", job: _Job) -> _Call:
+def _write(session: "LabelSession | Opening", job: _Job) -> _Call:
     async def answer(request: Request) -> Response:
         fields = fields_from_json(await _contents(request), job.fields)
         return await run_in_threadpool(_call, session, job, fields)
@@ -182,7 +189,7 @@ def _write(session: "LabelSession", job: _Job) -> _Call:
     return answer
 
 
-def _take(session: "LabelSession") -> _Call:
+def _take(session: "LabelSession | Opening") -> _Call:
     async def answer(request: Request) -> Response:
         contents = await _contents(request)
         what = contents.get("what") if isinstance(contents, dict) else None
@@ -193,7 +200,7 @@ def _take(session: "LabelSession") -> _Call:
     return answer
 
 
-def _video(session: "LabelSession") -> _Call:
+def _video(session: "LabelSession | Opening") -> _Call:
     async def answer(request: Request) -> Response:
         fields = fields_from_query(request.query_params.multi_items(), {"recording": text()})
         path = await run_in_threadpool(session.video, fields["recording"])
@@ -207,15 +214,11 @@ def _video(session: "LabelSession") -> _Call:
     return answer
 
 
-def _call(session: "LabelSession", job: _Job, fields: dict[str, Any]) -> Response:
+def _call(session: "LabelSession | Opening", job: _Job, fields: dict[str, Any]) -> Response:
     answer = getattr(session, job.method)(**fields)
     if job.dtype:
-        return Response(_little_endian(answer, job.dtype), media_type="application/octet-stream")
+        return Response(answer.astype(job.dtype).tobytes(), media_type="application/octet-stream")
     return JSONResponse(answer)
-
-
-def _little_endian(array: np.ndarray, dtype: str) -> bytes:
-    return np.ascontiguousarray(array, dtype=dtype).tobytes()
 
 
 def _answering(job: _Call) -> _Call:
@@ -243,8 +246,9 @@ def _is_full(error: Exception) -> bool:
 
 def _refusal(error: InputError) -> Response:
     message = as_page_words(str(error))
-    if isinstance(error, NotReadyError):
-        return JSONResponse({"error": message, "preparing": error.preparing}, status_code=503)
+    preparing = getattr(error, "preparing", None)
+    if preparing is not None:
+        return JSONResponse({"error": message, "preparing": preparing}, status_code=503)
     return _sentence(400, message)
 
 
@@ -273,6 +277,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-async def _unknown(request: Request, error: HTTPException) -> Response:
+async def _unknown(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
     messages = {404: _NO_SUCH, 405: "This address does not answer such requests."}
-    return _sentence(error.status_code, messages.get(error.status_code, "This request cannot be answered."))
+    return _sentence(status, messages.get(status, "This request cannot be answered."))

@@ -81,6 +81,16 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(stra
     assert "<title>" in stranger.get("/").text
 
 
+def test_a_token_for_one_browser_opens_one(session):
+    app = application(session, token=TOKEN, hosts=["127.0.0.1"], once="single")
+    browsers = [TestClient(app, base_url=ORIGIN) for _ in range(3)]
+    statuses = [
+        browsers[n].get("/", params={"token": t}).status_code for n, t in ((0, "single"), (1, "single"), (2, TOKEN))
+    ]
+    assert statuses == [200, 401, 200] and browsers[0].get("/api/project").status_code == 200
+    assert browsers[1].get("/", params={"token": ""}).status_code == 401
+
+
 def test_a_link_of_another_site_still_opens_the_page(stranger):
     answer = stranger.get(f"/?token={TOKEN}", headers={"sec-fetch-site": "cross-site"}, follow_redirects=False)
     assert answer.status_code == 200 and "set-cookie" in answer.headers
