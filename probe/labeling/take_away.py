@@ -119,8 +119,8 @@ def write_to_store(
     notices = list(change.notices)
     if rows[0].agent:
         notices.append(
-            f"Labels of {rows[0].actors.unit}s cannot leave single frames open: where nobody answered, they are those of "
-            "the head."
+            f"Labels of {rows[0].actors.unit}s cannot leave single frames open: where nobody answered, they are those "
+            "of the head."
         )
     return {"sentence": f"{change.sentence}: {store.path}", "notices": notices}
 
@@ -145,7 +145,7 @@ def write_files(
     kind = StreamFacts if scenes else PairStreamFacts
     streams = [
         kind(name=one.behavior, classes=(OTHER, one.behavior), background=OTHER)
-        if embeddings.unit == "scene" else kind(name=one.behavior, classes=(one.behavior,))
+        if scenes else kind(name=one.behavior, classes=(one.behavior,))
         for one in labeled
     ]  # fmt: skip
 

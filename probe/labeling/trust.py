@@ -21,7 +21,16 @@ from probe.labeling.learner import BANDS, Head, Learner, bands_of
 from probe.labeling.project import Event
 from ssl_behavior.seeds import numpy_generator
 
-__all__ = ["Calibration", "CalibrationPoint", "Estimate", "Trust", "assess", "calibrate", "seconds_to_reach"]
+__all__ = [
+    "Calibration",
+    "CalibrationPoint",
+    "Estimate",
+    "Trust",
+    "assess",
+    "calibrate",
+    "held_out_heads",
+    "seconds_to_reach",
+]
 
 SAMPLES = 400
 COVERAGE = 0.95
@@ -150,7 +159,7 @@ def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed:
 
 
 def _draws(learner: Learner, decisions: Decisions, events: Sequence[Event]) -> _Draws | None:
-    heads = _held_out_heads(learner, events)
+    heads = held_out_heads(learner)
     bands = learner.bands()
     logits, positive, draw, band, weight = [], [], [], list[int](), list[float]()
     for event in events:
@@ -174,17 +183,20 @@ def _draws(learner: Learner, decisions: Decisions, events: Sequence[Event]) -> _
     )  # fmt: skip
 
 
-def _held_out_heads(learner: Learner, events: Sequence[Event]) -> dict[str, Head]:
-    """Recording of a draw -> a head that learned nothing of it, where there is one; else the head of all."""
+def held_out_heads(learner: Learner) -> dict[str, Head]:
+    """Recording -> a head that learned nothing of it, where there is one; else the head of all.
+
+    Recordings are in five folds; each fold is left out by one head.
+    """
     assert learner.head is not None
-    recordings = sorted({learner.candidates.rows[learner.numbers[event.row]].recording for event in events})
+    recordings = sorted({row.recording for row in learner.candidates.rows})
     found = dict.fromkeys(recordings, learner.head)
-    if len({row.recording for row in learner.candidates.rows}) < 2:
+    if len(recordings) < 2:
         return found
     shuffled = numpy_generator(0, "folds of labeling").permutation(recordings).tolist()
-    for fold in range(FOLDS):
+    for fold in range(min(FOLDS, len(recordings))):
         own = shuffled[fold::FOLDS]
-        head = learner.fit(leave_out=own) if own else None
+        head = learner.fit(leave_out=own)
         found |= dict.fromkeys(own, head) if head is not None else {}
     return found
 
