@@ -105,7 +105,7 @@ export function saySaving(waiting, error, wait) {
   const line = $("#saving");
   const kind = !waiting ? "saved" : error ? "kept" : "saving";
   const answers = `${waiting} answer${waiting === 1 ? "" : "s"}`;
-  const text = { saved: "✓ Saved", saving: "Saving …", kept: `⚠ ${answers} not saved yet, kept in this browser` }[kind];
+  const text = { saved: "✓ Saved", saving: "Saving …", kept: `⚠ ${answers} not saved yet` }[kind];
   if (line.textContent !== text) line.textContent = text;
   line.className = kind;
   sayLost(error, wait);

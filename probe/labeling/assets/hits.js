@@ -87,7 +87,7 @@ export function makeHits(app, on) {
   /** Scroll the grid, not the page. */
   function scrollTo({ offsetTop, offsetHeight }) {
     const { grid } = ui;
-    const top = offsetTop - grid.offsetTop - 8;
+    const top = offsetTop - 8;
     if (top < grid.scrollTop) grid.scrollTop = top;
     else if (top + offsetHeight + 16 > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + offsetHeight + 16 - grid.clientHeight;
   }

@@ -52,11 +52,12 @@ export function makeLearn(app) {
   }
 
   function sayEmpty() {
+    if (app.behavior && queue.asking()) return ui.empty.replaceChildren(element("p", {}, "Looking for the next bout …"));
     const words = !app.behavior ? "No behavior yet." : "No proposal at the moment.";
     const step = !app.behavior
       ? element("button", { type: "button", class: "main", onclick: () => newBehavior(app) }, "New behavior …")
       : element("a", { class: "button main", href: addressOf(app, "search") }, "Search for an example");
-    ui.empty.replaceChildren(element("p", {}, words), step);
+    return ui.empty.replaceChildren(element("p", {}, words), step);
   }
 
   function drawFacts(hit) {

@@ -27,6 +27,7 @@ async function start() {
   makeViews(app);
   followOthers(app);
   watchConnection(app);
+  followHeight();
   app.outbox.run();
   document.documentElement.dataset.ready = "yes";
   // For whoever wants to look from the browser's console.
@@ -63,6 +64,14 @@ function outboxEvents(app) {
 
 /** Another tab has stored an answer. */
 const heard = (app) => refreshProject(app).then(() => app.tell("answers"), () => null);
+
+/** The stages of the players take the height that head and banners leave. */
+function followHeight() {
+  const measure = () => document.documentElement.style.setProperty("--top", `${$("#view").offsetTop}px`);
+  const watch = new ResizeObserver(measure);
+  for (const part of [$("#header"), $("#banners")]) watch.observe(part);
+  measure();
+}
 
 /** After a request without an answer: ask until there is one, then let the views ask again. */
 function watchConnection(app) {

@@ -13,6 +13,7 @@ const overlap = (a, b) => a.row === b.row && a.start < b.stop && b.start < a.sto
 /** The queue of a behavior. `on.current(hit, span)` hears of another bout to be shown, `on.next(hits)` of others behind it, `on.failed(error)`. */
 export function makeProposals(app, on) {
   const given = [];
+  let asking = false;
   let [current, next, behavior, turn] = [null, [], null, 0];
 
   /** Whether an answer to a hit is on its way. */
@@ -24,15 +25,19 @@ export function makeProposals(app, on) {
     given.length = 0;
     if (!behavior) return on.current(null);
     const kept = keptBout();
+    asking = true;
     if (kept) set(kept.hit, kept);
+    else on.current(null);
     return fetchNext();
   }
 
   async function fetchNext() {
     const mine = ++turn;
+    asking = true;
     try {
       const reply = await get("/api/proposals", { behavior, annotator: app.annotator, k: AT_ONCE });
       if (mine !== turn || behavior !== app.behavior) return;
+      asking = false;
       takeReply(app, behavior, reply);
       const open = (hit) => !sending(hit) && !(current && overlap(current, hit));
       next = reply.proposals.filter(open);
@@ -66,6 +71,7 @@ export function makeProposals(app, on) {
   /** The shown bout was answered: show the next one, and ask for better ones when the answer has arrived. */
   function answer(sent) {
     given.push(current);
+    asking = true;
     advance();
     sent.then(() => fetchNext(), () => null);
   }
@@ -94,5 +100,5 @@ export function makeProposals(app, on) {
     return kept && recordingOf(app.project, kept.hit.recording) && !sending(kept.hit) ? kept : null;
   }
 
-  return { begin, fetchNext, answer, choose, reopen, keep, current: () => current };
+  return { asking: () => asking, begin, fetchNext, answer, choose, reopen, keep, current: () => current };
 }

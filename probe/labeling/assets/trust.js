@@ -11,6 +11,9 @@ const SCORES = [
   ["share", "Share of all frames", "How much of the recordings is the behavior."],
 ];
 
+const CALIBRATION = "Of the frames to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals.";
+const HISTORY = "The estimate after so many answers, as far as it was worth something.";
+
 /** The view: {node, open}. */
 export function makeTrust(app) {
   const banner = makeBanner();
@@ -45,12 +48,10 @@ export function makeTrust(app) {
     const width = 460;
     const known = trust.history.length > 1;
     const calibrated = trust.enough && trust.calibration.length > 0;
-    body.replaceChildren(
-      panel("Estimates", trust.enough ? scores(trust) : element("p", { class: "hint" }, basis(trust)), trust.enough ? basis(trust) : null),
-      panel("Time to go", target.node),
-      panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && "Of the frames to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals."),
-      panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && "The estimate after so many answers, as far as it was worth something."),
-    );
+    const estimates = panel("Estimates", trust.enough ? scores(trust) : element("p", { class: "hint" }, basis(trust)), trust.enough ? basis(trust) : null);
+    const calibration = panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && CALIBRATION);
+    const history = panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && HISTORY);
+    body.replaceChildren(element("div", {}, estimates, calibration), element("div", {}, panel("Time to go", target.node), history));
   }
 
   app.on("behavior", refresh);
