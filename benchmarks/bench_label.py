@@ -5,9 +5,11 @@
 Simulated embeddings (`simulated_embeddings.py`, float16) and a store of two mice are written to disk. The server is
 `ssl-behavior label` in a process of its own; every number is wall time over HTTP, as the page sees it:
 
-- first page: from the start of the process until page and project are there; at the first start, and at a later one;
+- first page: from the start of the process until the page and its scripts are there; project: until its recordings are;
+  at the first start, and at a later one;
 - ready: until the first proposals are there, with the segments made anew, and with those of the first start;
-- answer: from an answer (yes and no in turn) until the next six proposals are there, median and 95th percentile;
+- answer: from an answer (yes and no in turn) until the next six proposals are there, median and 95th percentile; the
+  mean time of the processor, too, which other programs on the machine change less;
 - search: similar bouts of a bout, and of a sentence over task programs; trust: the estimates; timeline of a recording.
 
 Bare products, measured in the same run while the server waits: one product of all segments' points and a vector; and an
@@ -19,6 +21,7 @@ the server, with and without mapped files. The last line of stdout is one JSON o
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -84,9 +87,12 @@ class Server:
         address = next(line for line in self.process.stdout if line.startswith("http")).strip()
         origin = address.partition("/?")[0]
         self.client = httpx.Client(base_url=origin, headers={"origin": origin}, timeout=600, trust_env=False)
-        self.client.get(address, follow_redirects=True).raise_for_status()
-        self.get("/api/project")
+        page = self.client.get(address, follow_redirects=True).raise_for_status().text
+        for asset in re.findall(r"/assets/[\w.-]+", page):
+            self.client.get(asset).raise_for_status()
         self.first_page_s = time.perf_counter() - self.started
+        self.get("/api/project")
+        self.project_s = time.perf_counter() - self.started
         self.own_bytes = 0
         self._done = threading.Event()
         self._watch = threading.Thread(target=self._watch_memory)
@@ -99,6 +105,11 @@ class Server:
     def memory(self, name: str) -> int:
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
+
+    def processor_s(self) -> float:
+        """Time of the processor that the server took until now."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def get(self, path: str, **query: object) -> Any:
         return self._checked(lambda: self.client.get(path, params=query))
@@ -148,13 +159,15 @@ def timed(times: list[float]) -> Iterator[None]:
 def answered(server: Server, count: int) -> dict[str, float]:
     """Answers until the next proposals; the first ones, of which each changes most, are counted, too."""
     times: list[float] = []
-    ahead = server.proposals()
+    ahead, before = server.proposals(), server.processor_s()
     for number in range(count):
         with timed(times):
             server.answer(ahead[0], "no" if number % 2 else "yes")
             ahead = server.proposals()
     ordered = sorted(times)
-    return {"answer_s": statistics.median(times), "answer_95_s": ordered[int(0.95 * len(ordered))]}
+    processor = (server.processor_s() - before) / count
+    middle, late = statistics.median(times), ordered[int(0.95 * len(ordered))]
+    return {"answer_s": middle, "answer_95_s": late, "answer_processor_s": processor}
 
 
 def searched(server: Server, repeats: int = 15) -> dict[str, float]:
@@ -193,10 +206,13 @@ def bare_products(frames: int, dim: int, answers: int) -> dict[str, float]:
 def measure(options: argparse.Namespace, folder: Path, project: Path) -> dict[str, Any]:
     store, embeddings = prepare(folder, options.frames, options.dim)
     server = Server(store, embeddings, project, options.threads)
-    result: dict[str, Any] = {"first_page_s": server.first_page_s, "ready_s": server.ready_s()}
+    result: dict[str, Any] = {
+        "first_page_s": server.first_page_s, "project_s": server.project_s, "ready_s": server.ready_s(),
+    }  # fmt: skip
     result |= {f"making_{name}": value for name, value in server.end().items()}
     server = Server(store, embeddings, project, options.threads)
-    result |= {"next_first_page_s": server.first_page_s, "next_ready_s": server.ready_s()}
+    result |= {"next_first_page_s": server.first_page_s, "next_project_s": server.project_s}
+    result["next_ready_s"] = server.ready_s()
     result |= answered(server, options.answers)
     bare = bare_products(options.frames, options.dim, options.answers)
     result |= searched(server) | bare | server.end()
