@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import ssl_behavior
+from ssl_behavior import errors
 
 __all__ = ["PAGE", "page_file"]
 
 _ASSETS = Path(__file__).parent / "assets"
-_REPORTS = Path(ssl_behavior.__file__).parent / "reports"
+# The package `reports` itself takes a second to import, and the page does not wait for it.
+_REPORTS = Path(errors.__file__).parent / "reports"
 
 PAGE = _ASSETS / "page.html"
 
