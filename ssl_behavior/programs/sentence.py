@@ -201,7 +201,7 @@ def _advice(names: AttributeNames) -> str:
     programs = [facts.name for facts in names.sets[0].facts]
     examples = [name for name in names.references if name not in programs]
     advice = f"the programs are {', '.join(programs)}"
-    advice += f"; of one animal or value, such as {quoted(examples[:3])}" if examples else ""
+    advice += f"; with animals, such as {quoted(examples[:3])}" if examples else ""
     return advice + "".join(f"; {notice}" for notice in names.sets[0].notices)
 
 

@@ -226,14 +226,15 @@ class _Parser:
         word = re.compile(r"[^\W\d][\w.\-]*").match(self.text, self.at)
         if not word or word[0].lower() in ("and", "or", "not", "for", "between"):
             self._fail('expected the name of a program, such as "speed"')
-        near = difflib.get_close_matches(word[0], self.names, n=3)
+        near = difflib.get_close_matches(word[0], self.names, n=3, cutoff=0.7)
         hint = f"; did you mean {listed([repr(name) for name in near], separator=' or ')}?" if near else ""
         fail_at(self.text, self.at, f"there is no {word[0]!r}{hint}{'; ' * (not hint) + ' ' * bool(hint)}{self.advice}")
 
     def _quantity(self) -> Quantity:
         self._skip()
         place, number = self.at, self._number()
-        unit = self._take(_UNIT)
+        # A name after a number is the beginning of another condition, before which a word is missing.
+        unit = "" if self.known.match(self.text, self.at) else self._take(_UNIT)
         return Quantity(number, re.sub(r"\s", "", unit), place)
 
     def _number(self) -> float:

@@ -107,4 +107,4 @@ def _expected(facts: ProgramFacts) -> str:
         examples = [facts.units_in("cm"), facts.units_in("px")]
     elif re.search(r"\brad\b", facts.units):
         examples = [re.sub(r"\brad\b", "deg", facts.units), facts.units]
-    return f"write {' or '.join(examples)}"
+    return f"write a number in {' or '.join(examples)}"

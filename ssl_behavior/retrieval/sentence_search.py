@@ -1,5 +1,6 @@
 """Search for the bouts that a sentence over task programs describes, such as "following > .7 and speed > 20 cm/s"."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,7 +30,7 @@ from ssl_behavior.windows import WindowReader
 __all__ = ["FoundBout", "FoundBouts", "SentenceSearch", "find_bouts"]
 
 _SPREAD = 8
-"""Recordings that the bouts of an early stop come from, at least."""
+"""Recordings that eight bouts and more come from, at least, if the search stops early."""
 _TOGETHER = 8_000_000
 """Numbers of one condition that are held in memory, over the rows of a recording."""
 _STAGE = "Searching"
@@ -104,26 +105,52 @@ class FoundBouts(Described, Sequence[FoundBout]):
         return [("share", seen), *((str(bout), f"{bout.margin:.3f}") for bout in self)]
 
 
+_Hit = tuple[FoundBout, EmbeddingRow]
+
+
 @dataclass
 class _Found:
     """What the recordings looked at gave: bouts of each, the clearest first, and counts of frames."""
 
-    of_recordings: list[list[tuple[FoundBout, EmbeddingRow]]]
+    of_recordings: list[list[_Hit]]
     frames: int = 0
     fulfilled: int = 0
 
-    def enough(self, most: int | None) -> bool:
-        """Whether `most` bouts can be chosen without many from one recording."""
-        if most is None:
-            return False
-        from_each = max(1, -(-most // _SPREAD))
-        return sum(min(from_each, len(own)) for own in self.of_recordings) >= most
+    def add(self, hits: list[_Hit], one_a_moment: bool) -> None:
+        """Add the bouts of a recording.
 
-    def chosen(self, most: int | None) -> list[tuple[FoundBout, EmbeddingRow]]:
+        Parameters
+        ----------
+        one_a_moment : of bouts that overlap in the rows of several animals or pairs, keep the clearest.
+        """
+        ranked = sorted(hits, key=lambda hit: (-hit[0].margin, hit[0].start))
+        self.of_recordings.append(_apart(ranked) if one_a_moment else ranked)
+
+    def enough(self, k: int | None) -> bool:
+        """Whether `k` bouts can be chosen without many from one recording."""
+        if k is None:
+            return False
+        from_each = max(1, k // _SPREAD)
+        return sum(min(from_each, len(own)) for own in self.of_recordings) >= k
+
+    def chosen(self, k: int | None) -> list[_Hit]:
         """The clearest of each recording, then the second of each, and so on; the clearest first."""
         ranked = [(place, -one[0].margin, one) for own in self.of_recordings for place, one in enumerate(own)]
-        picked = sorted(ranked, key=lambda entry: entry[:2])[:most]
+        picked = sorted(ranked, key=lambda entry: entry[:2])[:k]
         return [one for _, _, one in sorted(picked, key=lambda entry: entry[1])]
+
+
+def _apart(ranked: list[_Hit]) -> list[_Hit]:
+    """Hits of a recording that do not overlap with one before."""
+    kept: list[_Hit] = []
+    taken: list[Span] = []  # by start; they do not overlap
+    for hit in ranked:
+        place = bisect_left(taken, hit[0].start, key=lambda span: span.start)
+        before, after = taken[max(0, place - 1) : place], taken[place : place + 1]
+        if all(one.stop <= hit[0].start for one in before) and all(hit[0].stop <= one.start for one in after):
+            taken.insert(place, hit[0])
+            kept.append(hit)
+    return kept
 
 
 class SentenceSearch:
@@ -209,7 +236,7 @@ class SentenceSearch:
     def find(
         self,
         text: str,
-        most: int | None = None,
+        k: int | None = 10,
         *,
         gap_seconds: float = GAP_SECONDS,
         least_seconds: float = LEAST_SECONDS,
@@ -218,13 +245,15 @@ class SentenceSearch:
     ) -> FoundBouts:
         """Find the bouts that a sentence describes.
 
-        Recordings are looked at in random order, each as a whole. With `most`, the search stops once so many bouts are
-        found in at least eight recordings; each recording gives its clearest bout before another gives its second.
+        Recordings are looked at in random order, each as a whole. With `k`, the search stops once so many bouts are
+        found in at least eight recordings (or as many as bouts, or in all); each recording gives its clearest bout
+        before another gives its second. Of bouts that overlap in the rows of several animals or pairs, the clearest
+        counts.
 
         Parameters
         ----------
         text : the sentence.
-        most : number of bouts; None = all, of all recordings.
+        k : number of bouts; None = all, of all recordings.
         gap_seconds : longest gap that does not end a bout.
         least_seconds : shortest bout, where the sentence says no duration ("for .5 s").
         seed : of the order of the recordings.
@@ -232,11 +261,11 @@ class SentenceSearch:
         Raises
         ------
         InputError
-            If the sentence cannot be read, its units need a scale that a recording lacks, or `most` is no number.
+            If the sentence cannot be read, its units need a scale that a recording lacks, or `k` is no number.
         """
         sentence = self.read(text, gap_seconds=gap_seconds, least_seconds=least_seconds)
-        if most is not None:
-            whole_number(most, "most", 1)
+        if k is not None:
+            whole_number(k, "k", 1)
         recordings: dict[str, list[EmbeddingRow]] = {}
         for row in self.rows:
             recordings.setdefault(row.recording, []).append(row)
@@ -245,12 +274,12 @@ class SentenceSearch:
             rows = recordings[names[place]]
             if (fps := rows[0].fps) not in sets:
                 sets[fps] = self._sets(sentence, fps)
-            self._search(sentence, sets[fps], rows, found)
+            found.add(self._search(sentence, sets[fps], rows, found), one_a_moment=k is not None)
             progress(_STAGE, 1, len(names))
-            if found.enough(most):
+            if found.enough(k):
                 progress(_STAGE, len(names) - len(found.of_recordings), len(names))
                 break
-        chosen, looked = found.chosen(most), len(found.of_recordings)
+        chosen, looked = found.chosen(k), len(found.of_recordings)
         return FoundBouts(
             [bout for bout, _ in chosen], [row for _, row in chosen], sentence.meaning, found.frames, found.fulfilled,
             looked, len(names),
@@ -266,9 +295,9 @@ class SentenceSearch:
 
     def _search(
         self, sentence: Sentence, sets: Sequence[ProgramSet], rows: Sequence[EmbeddingRow], found: _Found
-    ) -> None:
-        """Add the bouts of a recording."""
-        own: list[tuple[FoundBout, EmbeddingRow]] = []
+    ) -> list[_Hit]:
+        """The bouts of a recording; its frames are counted."""
+        own: list[_Hit] = []
         together = max(1, _TOGETHER // max(1, rows[0].frames))
         for first in range(0, len(rows), together):
             for row, margins in self._margins(sentence, sets, rows[first : first + together]):
@@ -279,7 +308,7 @@ class SentenceSearch:
                 ]
                 found.frames += row.frames
                 found.fulfilled += int((stop - start).sum())
-        found.of_recordings.append(sorted(own, key=lambda one: -one[0].margin))
+        return own
 
     def _margins(
         self, sentence: Sentence, sets: Sequence[ProgramSet], rows: Sequence[EmbeddingRow]
@@ -310,12 +339,12 @@ class SentenceSearch:
 def find_bouts(
     store: Store | str | Path,
     sentence: str,
-    most: int | None = None,
+    k: int | None = 10,
     *,
-    unit: Unit = "scene",
+    unit: str = "scene",
     recordings: str | Sequence[str] = (),
     programs: str | Path | None = None,
-    others: Literal["nearest", "each"] = "nearest",
+    others: str = "nearest",
     gap_seconds: float = GAP_SECONDS,
     least_seconds: float = LEAST_SECONDS,
     seed: int = 0,
@@ -329,7 +358,7 @@ def find_bouts(
     sentence : such as "following > .7 and speed.resident > 20 cm/s for .5 s": comparisons (>, <, >=, <=,
         between A and B) of task programs with numbers, joined by and, or, not and parentheses. A program without animal
         is of any animal of a scene, or of the agent of a pair.
-    most : number of bouts, spread over recordings; the search stops when it has them. None = all, of all recordings.
+    k : number of bouts, spread over recordings; the search stops when it has them. None = all, of all recordings.
     unit : look for bouts of scenes, of each animal ("speed"), or of each ordered pair ("speed.agent").
     recordings : search these recordings alone (ids or globs); empty = all.
     programs : Python file with programs of your own.
@@ -350,8 +379,8 @@ def find_bouts(
     rows = unit_rows(opened.select(ids) if ids else opened.rows, check_unit(unit), opened.individuals)
     if others not in ("nearest", "each"):
         raise InputError(f"`others` must be nearest or each, got {others!r}")
-    search = SentenceSearch(opened, rows, programs=programs, others=others)
+    search = SentenceSearch(opened, rows, programs=programs, others="each" if others == "each" else "nearest")
     with progress_if(verbose) as progress:
         return search.find(
-            sentence, most, gap_seconds=gap_seconds, least_seconds=least_seconds, seed=seed, progress=progress
+            sentence, k, gap_seconds=gap_seconds, least_seconds=least_seconds, seed=seed, progress=progress
         )
