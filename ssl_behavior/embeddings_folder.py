@@ -39,7 +39,8 @@ from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
     "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "array_of_rows", "bout_columns", "check_dtype", "count_rows",
-    "open_embeddings", "recording_numbers", "rows_of_recording", "sample_frames", "select_rows", "store_embeddings", "unit_rows",
+    "open_embeddings", "recording_numbers", "rows_of_recording", "sample_frames", "select_rows", "store_embeddings",
+    "unit_rows",
 ]  # fmt: skip
 
 

@@ -97,7 +97,7 @@ class AttributeNames:
     @cached_property
     def references(self) -> dict[str, Reference]:
         """Name -> what it is about, for every name that a sentence may use."""
-        found = {name: reference for name, reference in self._of_the_unit()}
+        found = dict(self._of_the_unit())
         if self._anonymous:
             return {name: found.get(name) or reference for name, reference in [*self._of_any(), *found.items()]}
         more = [*self._of_any(), *self._toward_each(), *self._of_named_rows()]
@@ -107,9 +107,7 @@ class AttributeNames:
 
     def _of_the_unit(self) -> Iterator[tuple[str, Reference]]:
         own = self.sets[0]
-        for column, (name, facts, subject) in enumerate(
-            zip(own.names, own.attribute_facts, own.subjects, strict=True)
-        ):
+        for column, (name, facts, subject) in enumerate(zip(own.names, own.attribute_facts, own.subjects, strict=True)):
             yield name, Reference(facts, self._words(facts, subject, self.config.others), (_Place(0, column),))
 
     def _of_any(self) -> Iterator[tuple[str, Reference]]:

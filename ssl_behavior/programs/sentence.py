@@ -18,7 +18,6 @@ from ssl_behavior.programs.program_set import natural_size
 from ssl_behavior.programs.sentence_syntax import (
     All,
     Comparison,
-    Either,
     Lasting,
     Node,
     Not,
@@ -30,7 +29,6 @@ from ssl_behavior.programs.sentence_syntax import (
 from ssl_behavior.programs.sentence_units import Converter, converter
 from ssl_behavior.store import StoreRow
 from ssl_behavior.terminal import listed, quoted
-from ssl_behavior.units import Actors
 
 __all__ = ["GAP_SECONDS", "LEAST_SECONDS", "Sentence", "read_sentence"]
 
@@ -93,11 +91,12 @@ class Sentence:
         for condition in self.conditions if without else ():
             for quantity, given in zip(condition.numbers, self._converters(condition), strict=True):
                 if given.needs_scale(self.unit):
-                    fail_at(
-                        self.text, quantity.place,
-                        f"{quantity.unit!r} needs the px per cm of every recording, and {listed(without, 3)} have none: "
-                        f"write {self.reference(condition).facts.units_in('px')}, or import with `px_per_cm`",
-                    )  # fmt: skip
+                    in_px = self.reference(condition).facts.units_in("px")
+                    problem = f"{quantity.unit!r} needs the px per cm of every recording, and {listed(without, 3)} "
+                    problem += (
+                        f"{'has' if len(without) == 1 else 'have'} none: write {in_px}, or import with `px_per_cm`"
+                    )
+                    fail_at(self.text, quantity.place, problem)
 
     def margin(
         self, condition: Comparison, values: Sequence[np.ndarray], px_per_cm: float | None, body_length: float
@@ -216,7 +215,7 @@ def _check_numbers(sentence: Sentence, condition: Comparison) -> None:
         facts = sentence.reference(condition).facts
         one, other = (converter(quantity, facts) for quantity in (low, high))
         if one.length == other.length and one.value >= other.value:
-            fail_at(sentence.text, low.place, "the first number of \"between\" must be less than the second")
+            fail_at(sentence.text, low.place, 'the first number of "between" must be less than the second')
 
 
 def _compared(values: np.ndarray, operator: str, limits: Sequence[float], size: float) -> np.ndarray:

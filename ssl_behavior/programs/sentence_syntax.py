@@ -164,7 +164,7 @@ class _Parser:
     def _single(self) -> Node:
         self.depth += 1
         if self.depth > _DEEPEST:
-            self._fail(f"more than {_DEEPEST} parentheses and words \"not\" lie within each other")
+            self._fail(f'more than {_DEEPEST} parentheses and words "not" lie within each other')
         node = Not(self._single()) if self._word("not") else self._condition()
         self.depth -= 1
         return node

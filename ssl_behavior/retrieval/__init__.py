@@ -6,6 +6,6 @@ from ssl_behavior.retrieval.search import NearBout, Query, example_of, nearest_b
 from ssl_behavior.retrieval.sentence_search import FoundBout, FoundBouts, SentenceSearch, find_bouts
 
 __all__ = [
-    "FoundBout", "FoundBouts", "FrameIndex", "IndexConfig", "NearBout", "Neighbors", "Query", "SentenceSearch", "build_index",
-    "example_of", "find_bouts", "index_beside", "nearest_bouts", "neighbors", "searchable",
+    "FoundBout", "FoundBouts", "FrameIndex", "IndexConfig", "NearBout", "Neighbors", "Query", "SentenceSearch",
+    "build_index", "example_of", "find_bouts", "index_beside", "nearest_bouts", "neighbors", "searchable",
 ]  # fmt: skip

@@ -73,7 +73,12 @@ class FoundBouts(Described, Sequence[FoundBout]):
         all_recordings: int,
     ) -> None:
         self.bouts, self.rows, self.meaning = tuple(bouts), tuple(rows), meaning
-        self.frames, self.fulfilled, self.recordings, self.all_recordings = frames, fulfilled, recordings, all_recordings
+        self.frames, self.fulfilled, self.recordings, self.all_recordings = (
+            frames,
+            fulfilled,
+            recordings,
+            all_recordings,
+        )
 
     @property
     def share(self) -> float:
@@ -216,9 +221,7 @@ class SentenceSearch:
         with self._fitting:
             return self._fitted_length
 
-    def read(
-        self, text: str, *, gap_seconds: float = GAP_SECONDS, least_seconds: float = LEAST_SECONDS
-    ) -> Sentence:
+    def read(self, text: str, *, gap_seconds: float = GAP_SECONDS, least_seconds: float = LEAST_SECONDS) -> Sentence:
         """Read a sentence; nothing is searched. Arguments and errors as for `find`."""
         for argument, value in (("gap_seconds", gap_seconds), ("least_seconds", least_seconds)):
             check_number(value, argument)

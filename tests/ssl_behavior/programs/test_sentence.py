@@ -29,7 +29,9 @@ def names():
 @pytest.fixture
 def read(names):
     def make(text, gap_seconds=0.2, least_seconds=0.2, **kind):
-        return read_sentence(text, names(**kind), "cm", gap_seconds=float(gap_seconds), least_seconds=float(least_seconds))
+        return read_sentence(
+            text, names(**kind), "cm", gap_seconds=float(gap_seconds), least_seconds=float(least_seconds)
+        )
 
     return make
 

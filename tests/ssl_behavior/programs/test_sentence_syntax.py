@@ -35,7 +35,10 @@ def shown(node):
         ("not not speed > 1", "--speed>1"),
         ("speed between 1 and 2 cm/s and following > 3", "(speedbetween1cm/s,2cm/s&following>3)"),
         ("speed is between 1 mm/s and 2 cm/s", "speedbetween1mm/s,2cm/s"),
-        ("speed > 1e3 or speed < -.5E-1 OR speed ≥ 5. AND speed => −2", "(speed>1000|speed<-0.05|(speed>=5&speed>=-2))"),
+        (
+            "speed > 1e3 or speed < -.5E-1 OR speed ≥ 5. AND speed => −2",
+            "(speed>1000|speed<-0.05|(speed>=5&speed>=-2))",
+        ),
         ("Speed > 1.", "speed>1"),
         ("speed > 20.5.", "speed>20.5"),
         ("  speed\n>\t2deg / s ", "speed>2deg/s"),
