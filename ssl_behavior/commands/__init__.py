@@ -35,7 +35,7 @@ VERBS: dict[str, Verb] = {
     "resample": Verb("ssl_behavior.commands.resample", "bring the recordings of a store to one frame rate"),
     "programs": Verb(
         "ssl_behavior.commands.programs",
-        "list task programs, check your own, measure and draw them, find bouts by them",
+        "list task programs, check your own, measure and draw them, find bouts by a sentence",
     ),
     "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels", shared=True),
     "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),

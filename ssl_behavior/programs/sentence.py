@@ -91,11 +91,9 @@ class Sentence:
         for condition in self.conditions if without else ():
             for quantity, given in zip(condition.numbers, self._converters(condition), strict=True):
                 if given.needs_scale(self.unit):
-                    in_px = self.reference(condition).facts.units_in("px")
+                    in_px, has = self.reference(condition).facts.units_in("px"), "has" if len(without) == 1 else "have"
                     problem = f"{quantity.unit!r} needs the px per cm of every recording, and {listed(without, 3)} "
-                    problem += (
-                        f"{'has' if len(without) == 1 else 'have'} none: write {in_px}, or import with `px_per_cm`"
-                    )
+                    problem += f"{has} none: write {in_px}, or import with `px_per_cm`"
                     fail_at(self.text, quantity.place, problem)
 
     def margin(

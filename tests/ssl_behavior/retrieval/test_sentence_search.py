@@ -249,7 +249,7 @@ def test_scales_of_the_recordings_that_are_searched_are_enough(dyad, tmp_path):
     found = find_bouts(store, "speed > 5 cm/s", None, recordings="a", verbose=False)
     same = find_bouts(store, "speed > 40", None, recordings="a", verbose=False)
     assert "40 px/s" in same.meaning and [str(bout) for bout in found] == [str(bout) for bout in same]
-    with pytest.raises(InputError, match="and b have none"):
+    with pytest.raises(InputError, match="and b has none"):
         find_bouts(store, "speed > 5 cm/s", verbose=False)
 
 
@@ -265,7 +265,8 @@ def test_a_body_that_cannot_be_measured_leaves_programs_that_need_it_unknown(dya
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"k": 0}, "`k` must be"), ({"gap_seconds": -1.0}, "`gap_seconds`"), ({"least_seconds": np.inf}, "`least_seconds`"),
+    [({"k": 0}, "`k` must be"), ({"gap_seconds": -1.0}, "`gap_seconds`"),
+     ({"least_seconds": np.inf}, "`least_seconds`"),
      ({"recordings": ["x*"]}, "x"), ({"unit": "group"}, "`unit` must be"),
      ({"others": "all"}, "`others` must be"), ({"programs": "none.py"}, "none.py")],
 )  # fmt: skip
