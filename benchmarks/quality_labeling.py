@@ -33,6 +33,7 @@ from sklearn.metrics import average_precision_score
 
 from probe.labeling.candidates import CandidateConfig
 from probe.labeling.learner import Head, Learner
+from probe.labeling.project import SpanDecision
 from probe.labeling.session import LabelSession
 from probe.labeling.trust import held_out_heads
 from ssl_behavior.embeddings_folder import EmbeddingRow
@@ -82,10 +83,20 @@ class Loop:
 
     def reply(self, row: str, start: int, stop: int, source: str, ticket: str = "") -> None:
         first, last, decision = self.truth.answer(self.session.rows[row], start, stop)
-        self.session.answer(
-            key=str(uuid.uuid4()), behavior=self.behavior, annotator="truth", row=row, start=first, stop=last,
-            shown_start=start, shown_stop=stop, decision=decision, source=source, ticket=ticket, seconds=1.0,
-        )  # fmt: skip
+        if source in ("random order", "whole"):
+            # As `LabelSession.answer`, without a fit that nothing asks for.
+            spans = [(first, last, decision), (start, first, "no"), (last, stop, "no")]
+            written = [
+                SpanDecision(behavior=self.behavior, row=row, start=a, stop=b, decision=one)
+                for a, b, one in spans
+                if a < b
+            ]
+            self.session.log.write(str(uuid.uuid4()), "answer", "truth", written, source=source)
+        else:
+            self.session.answer(
+                key=str(uuid.uuid4()), behavior=self.behavior, annotator="truth", row=row, start=first, stop=last,
+                shown_start=start, shown_stop=stop, decision=decision, source=source, ticket=ticket, seconds=1.0,
+            )  # fmt: skip
         self.answers += 1
         self.positives += decision == "yes"
 
@@ -127,7 +138,7 @@ class Loop:
             for pick in order:
                 if not answered[pick]:
                     span = candidates.rows[candidates.row[pick]].id, candidates.start[pick], candidates.stop[pick]
-                    yield span[0], int(span[1]), int(span[2]), strategy, ""
+                    yield span[0], int(span[1]), int(span[2]), "whole" if strategy == "whole" else "random order", ""
         elif strategy == "uncertain":
             while True:
                 learner = self.learner()

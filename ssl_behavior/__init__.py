@@ -10,6 +10,7 @@
     sb.describe(clusters, embeddings, store)                # what sets each cluster apart -> Cards
     sb.compare(clusters, "groups.csv")                      # do groups of animals differ? -> Profiles
     sb.neighbors(embeddings, "mouse1:100-160")              # bouts like this one -> Neighbors
+    sb.find_bouts(store, "following > .7 for 1 s")          # bouts that a sentence describes -> FoundBouts
     sb.report(store, embeddings, "report.html")             # map, skeletons and ethogram in a browser
 
     results = sb.probe(encoder, store, "behavior")          # scores of a linear classifier -> ProbeResults
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from ssl_behavior.importer import read
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.reports import report
-    from ssl_behavior.retrieval import Neighbors, neighbors
+    from ssl_behavior.retrieval import FoundBouts, Neighbors, find_bouts, neighbors
     from ssl_behavior.simulate import simulate_tracks
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
@@ -54,6 +55,7 @@ __all__ = [
     "Clustering",
     "Embeddings",
     "Encoder",
+    "FoundBouts",
     "InputError",
     "Labels",
     "Neighbors",
@@ -67,6 +69,7 @@ __all__ = [
     "cluster",
     "compare",
     "describe",
+    "find_bouts",
     "load",
     "load_skeleton",
     "neighbors",
@@ -87,6 +90,8 @@ _HOME = {
     "Profiles": "clusters.group_comparison",
     "describe": "clusters",
     "report": "reports",
+    "FoundBouts": "retrieval",
+    "find_bouts": "retrieval",
     "Neighbors": "retrieval",
     "neighbors": "retrieval",
     "Embeddings": "embedding",

@@ -40,6 +40,7 @@ from ssl_behavior.units import OfActors, Unit, actors_of
 __all__ = [
     "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "array_of_rows", "bout_columns", "check_dtype", "count_rows",
     "open_embeddings", "recording_numbers", "rows_of_recording", "sample_frames", "select_rows", "store_embeddings",
+    "unit_rows",
 ]  # fmt: skip
 
 
@@ -376,7 +377,7 @@ def store_embeddings(
         If `out` exists, the disk is full, or a value cannot be held in float16.
     """
     check_dtype(dtype)
-    out, table = Path(out), {row.id: row for row in _table(rows, unit, store.individuals)}
+    out, table = Path(out), {row.id: row for row in unit_rows(rows, unit, store.individuals)}
     array: np.memmap | None = None
     with atomic_folder(out, overwrite, "embeddings.json") as folder:
         for recording, values in sequences:
@@ -405,7 +406,7 @@ def check_dtype(dtype: str) -> None:
         raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
 
 
-def _table(
+def unit_rows(
     rows: Sequence[StoreRow], unit: Unit = "scene", individuals: Sequence[str] = (), with_self: bool = False
 ) -> list[EmbeddingRow]:
     """Row table: offset, frames and fps of each recording, or of each of its animals or pairs.
@@ -490,7 +491,7 @@ class EmbeddingsWriter:
         with_self: bool = False,
     ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
-        self.rows = _table(rows, unit, store.individuals, with_self)
+        self.rows = unit_rows(rows, unit, store.individuals, with_self)
         self.dtype, self.shape = np.dtype(dtype), (sum(row.frames for row in self.rows), sum(kept.values()))
         self.contents = {
             **_contents(store, self.rows, kept, dtype, method.fingerprint()),

@@ -20,7 +20,7 @@ __all__ = ["CandidateConfig", "Candidates", "find_candidates", "open_candidates"
 
 _MARKER = "candidates.json"
 _BLOCK_FRAMES = 65_536
-_BACKGROUND_FRAMES = 4_000
+_SAMPLE_FRAMES, _BACKGROUND_EVERY = 20_000, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,8 @@ class Candidates:
     row : number of each segment's row, int32 [segment].
     start, stop : frames of the row, `stop` not included, int64 [segment].
     points : mean standardized embedding, float32 [segment, dim].
-    background : points of frames drawn at random from all rows, float32 [frame, dim].
+    sample : points of frames drawn at random from all rows, in their order, float32 [frame, dim].
+    sample_row : number of each of these frames' row, int32 [frame].
     space : map from embeddings to points.
     """
 
@@ -56,11 +57,17 @@ class Candidates:
     start: np.ndarray
     stop: np.ndarray
     points: np.ndarray
-    background: np.ndarray
+    sample: np.ndarray
+    sample_row: np.ndarray
     space: Space
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @property
+    def background(self) -> np.ndarray:
+        """Every fifth frame of the sample, float32 [frame, dim]."""
+        return self.sample[::_BACKGROUND_EVERY]
 
     @property
     def frames(self) -> np.ndarray:
@@ -120,7 +127,7 @@ def find_candidates(
         start,
         stop,
         np.concatenate(points),
-        _background(embeddings, rows, space),
+        *_sample(embeddings, rows, space),
         space,
     )
     _save(found, embeddings, folder, config)
@@ -148,8 +155,12 @@ def _blocks_of(start: np.ndarray, stop: np.ndarray) -> Iterator[slice]:
         begin = end
 
 
-def _background(embeddings: Embeddings, rows: Sequence[EmbeddingRow], space: Space) -> np.ndarray:
-    return space.gather(embeddings, sample_frames(rows, _BACKGROUND_FRAMES, 0))
+def _sample(embeddings: Embeddings, rows: Sequence[EmbeddingRow], space: Space) -> tuple[np.ndarray, np.ndarray]:
+    frames = sample_frames(rows, _SAMPLE_FRAMES, 0)
+    order = np.argsort([row.offset for row in rows])
+    offsets = np.array([row.offset for row in rows])[order]
+    number = order[np.searchsorted(offsets, frames, side="right") - 1]
+    return space.gather(embeddings, frames), number.astype(np.int32)
 
 
 def _facts(embeddings: Embeddings, rows: Sequence[EmbeddingRow], config: CandidateConfig) -> dict[str, object]:
@@ -160,7 +171,7 @@ def _facts(embeddings: Embeddings, rows: Sequence[EmbeddingRow], config: Candida
     }  # fmt: skip
 
 
-_ARRAYS = ("row", "start", "stop", "points", "background")
+_ARRAYS = ("row", "start", "stop", "points", "sample", "sample_row")
 
 
 def _save(found: Candidates, embeddings: Embeddings, folder: Path, config: CandidateConfig) -> None:
@@ -181,8 +192,8 @@ def open_candidates(
     if read_json(folder / _MARKER, "candidates of labeling") != _facts(embeddings, rows, config):
         return None
     try:
-        row, start, stop, points, background = (np.load(folder / f"{name}.npy") for name in _ARRAYS)
-        return Candidates(tuple(rows), row, start, stop, points, background, Space.load(folder))
+        row, start, stop, points, sample, sample_row = (np.load(folder / f"{name}.npy") for name in _ARRAYS)
+        return Candidates(tuple(rows), row, start, stop, points, sample, sample_row, Space.load(folder))
     except (OSError, ValueError, InputError):
         # Made anew from the embeddings.
         return None

@@ -33,7 +33,7 @@ MOST_SECONDS = 10.0
 """Weight of a long span: as much as one of this length."""
 PENALTY_SECONDS = 30.0
 PENALTY_RANGE = (0.1, 3.0)
-BANDS = (0.005, 0.015, 0.06, 0.22, 0.7)
+BANDS = (0.01, 0.04, 0.15, 0.8)
 """Shares of all frames in bands of falling probability. A random draw takes each band with the same chance.
 
 Even draws from all frames would hardly meet a rare behavior, nor any frame where a head says yes."""
@@ -307,7 +307,7 @@ def bands_of(logits: np.ndarray, frames: np.ndarray) -> np.ndarray:
     frames : length of each segment.
 
     >>> bands_of(np.array([3.0, 1.0, 2.0]), np.array([1, 98, 1]))
-    array([0, 4, 1])
+    array([0, 3, 1])
     """
     order = np.argsort(-logits, kind="stable")
     middle = (np.cumsum(frames[order]) - frames[order] / 2) / frames.sum()

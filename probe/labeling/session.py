@@ -527,7 +527,7 @@ class LabelSession:
             "history": history,
         }  # fmt: skip
 
-    def _history(self, learner: Learner) -> list[dict[str, float]]:
+    def _history(self, learner: Learner) -> list[dict[str, float | int]]:
         """Estimated AP after each assessment of this session, by number of answers."""
         counts = self._decisions.counts(learner.behavior)
         own = self._histories.setdefault(learner.behavior, {})

@@ -1,23 +1,26 @@
 """`Trust`: how good the labels of a behavior are, estimated from random draws.
 
-A random draw takes one of five bands of falling probability with the same chance, and in it a frame with the same
+A random draw takes one of four bands of falling probability with the same chance, and in it a frame with the same
 chance; its segment is shown. Draws are weighted back to all frames (importance sampling, as in Sawade et al. 2010,
-"Active estimation of F-measures", and Marchant & Rubinstein 2017, OASIS). A draw is scored by a head that learned
-nothing of its recording. With one recording that is impossible: the estimate is then too good, and `Trust` says so.
+"Active estimation of F-measures", and Marchant & Rubinstein 2017, OASIS). Frames are scored by heads that learned
+nothing of their recordings. With one recording that is impossible: the estimate is then too good, and `Trust` says so.
 
-Intervals are Bayesian (Rubin 1981): weights of the draws of each band are resampled from their Dirichlet posterior. The
-prior of a band is one draw that shows the behavior as often as the calibrated head says. Without it, a band in which
-nothing was found yet would be certain to hold nothing.
+A calibration curve (Platt 1999) is fitted to the draws, and corrected in each band by a factor. Precision, recall and
+average precision follow from the corrected curve over a sample of all frames. Intervals are those of the factors: the
+weights of a band's draws are sampled from their Dirichlet posterior (Rubin 1981). The prior of a band is three draws
+that agree with the curve, of which at least .08 show the behavior: a band in which nothing was found yet may still hold
+something. `benchmarks/quality_labeling.py` counts how often the intervals hold the truth.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from probe.labeling.decisions import NO, YES, Decisions
-from probe.labeling.learner import BANDS, Head, Learner, bands_of
+from probe.labeling.learner import BANDS, Head, Learner
 from probe.labeling.project import Event
 from ssl_behavior.seeds import numpy_generator
 
@@ -33,15 +36,17 @@ __all__ = [
 ]
 
 SAMPLES = 400
+FRAMES_PER_DRAW = 12
 COVERAGE = 0.95
 FOLDS = 5
-FRAMES_PER_DRAW = 12
-FEWEST_DRAWS, FEWEST_POSITIVE = 30, 8
+FEWEST_DRAWS, FEWEST_POSITIVE = 40, 10
 WIDEST = 0.5
 """An interval of the average precision that is wider says nothing."""
 RANDOM_EVERY = 4
 """One of so many answers is random."""
-_PRIOR = 1.0
+_PRIOR, _LEAST = 3.0, 0.08
+_TOWARD_ONE = np.array([0.1, 0.02])
+"""Strength that keeps slope and offset of a calibration near 1 and 0."""
 _BINS = 8
 
 
@@ -112,26 +117,24 @@ class _Draws:
 
     Parameters
     ----------
-    logits : of heads that did not learn the recording, float64 [frame].
-    positive : bool [frame].
+    logits : of heads that learned nothing of the recording, float64 [frame].
+    shows : 1 = the behavior, 0 = not, float64 [frame].
     draw : number of each frame's draw, int64 [frame].
-    band, weight : of each draw, see `BANDS`; 1 over its chance, for each of its frames.
-    frames : number of frames of each draw.
+    weight : of each frame: 1 over the chance of its draw, shared by the draw's frames, float64 [frame].
     """
 
     logits: np.ndarray
-    positive: np.ndarray
+    shows: np.ndarray
     draw: np.ndarray
-    band: np.ndarray
     weight: np.ndarray
-    frames: np.ndarray = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "frames", np.bincount(self.draw, minlength=len(self.band)))
+    def __len__(self) -> int:
+        return len(np.unique(self.draw))
 
     @property
-    def num_positive(self) -> int:
-        return len(np.unique(self.draw[self.positive]))
+    def positives(self) -> int:
+        """Draws that show the behavior."""
+        return len(np.unique(self.draw[self.shows > 0]))
 
 
 def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed: int = 0) -> Trust:
@@ -151,35 +154,30 @@ def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed:
             answers=len(decided),
             positives=0,
         )
-    draws = _draws(learner, decisions, decided)
+    heads = held_out_heads(learner)
+    draws = _draws(learner, decisions, decided, heads)
     if draws is None:
         return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
-    calibration = calibrate(draws.logits, draws.positive, draws.weight[draws.draw])
-    return _estimated(learner, draws, calibration, threshold, seed)
+    return _estimated(learner, draws, heads, threshold, seed)
 
 
-def _draws(learner: Learner, decisions: Decisions, events: Sequence[Event]) -> _Draws | None:
-    heads = held_out_heads(learner)
-    bands = learner.bands()
-    logits, positive, draw, band, weight = [], [], [], list[int](), list[float]()
-    for event in events:
+def _draws(learner: Learner, decisions: Decisions, events: Sequence[Event], heads: Mapping[str, Head]) -> _Draws | None:
+    logits, shows, draws, weights = [], [], [], []
+    for number, event in enumerate(events):
         states = decisions.states(event.behavior, event.row)[event.start : event.stop]
-        every = max(1, math.ceil(len(states) / FRAMES_PER_DRAW))
-        known = np.flatnonzero((states == YES) | (states == NO))[::every]
-        if not len(known):
-            continue
-        number = learner.numbers[event.row]
-        head = heads[learner.candidates.rows[number].recording]
-        logits.append(learner.frame_logits(head, event.row, event.start, event.stop)[known])
-        positive.append(states[known] == YES)
-        draw.append(np.full(len(known), len(band)))
-        band.append(int(bands[learner.candidates.at(number, event.start, event.stop).start]))
-        weight.append(event.weight or 1.0)
-    if not band:
+        # Of "not sure", nothing is known.
+        known = np.flatnonzero(np.isin(states, (YES, NO)))[:: max(1, math.ceil(len(states) / FRAMES_PER_DRAW))]
+        if len(known):
+            head = heads[learner.candidates.rows[learner.numbers[event.row]].recording]
+            logits.append(learner.frame_logits(head, event.row, event.start, event.stop)[known])
+            shows.append(states[known] == YES)
+            draws.append(np.full(len(known), number))
+            weights.append(np.full(len(known), (event.weight or 1.0) / len(known)))
+    if not logits:
         return None
     return _Draws(
-        np.concatenate(logits).astype(np.float64), np.concatenate(positive), np.concatenate(draw), np.array(band),
-        np.array(weight, np.float64),
+        np.concatenate(logits).astype(np.float64), np.concatenate(shows).astype(np.float64), np.concatenate(draws),
+        np.concatenate(weights),
     )  # fmt: skip
 
 
@@ -201,49 +199,81 @@ def held_out_heads(learner: Learner) -> dict[str, Head]:
     return found
 
 
-def calibrate(logits: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> Calibration:
-    """Slope and offset that fit weighted frames best (Platt 1999), kept near 1 and to the weighted share by few.
+def _sampled_logits(learner: Learner, heads: Mapping[str, Head]) -> np.ndarray:
+    """Logits of the frames that stand for all, each by a head that learned nothing of its recording."""
+    candidates = learner.candidates
+    recordings = np.array([candidates.rows[number].recording for number in candidates.sample_row])
+    logits = np.empty(len(recordings))
+    for head in {id(one): one for one in heads.values()}.values():
+        own = np.isin(recordings, [name for name, one in heads.items() if one is head])
+        logits[own] = head.linear.logits(torch.from_numpy(candidates.sample[own])).numpy()[:, 0]
+    return logits
+
+
+def calibrate(logits: np.ndarray, shows: np.ndarray, weight: np.ndarray) -> Calibration:
+    """Slope and offset that fit weighted draws best (Platt 1999); few draws leave the slope near 1.
 
     Parameters
     ----------
-    logits, positive, weight : of frames.
+    logits, shows, weight : of frames.
     """
-    weight = weight / weight.mean()
-    # One frame in `FRAMES_PER_DRAW` is independent: frames of a draw agree.
-    weight = weight / FRAMES_PER_DRAW
-    slope, offset = 1.0, 0.0
-    for _ in range(50):
-        probability = 1 / (1 + np.exp(-np.clip(slope * logits + offset, -30, 30)))
-        wrong = weight * (probability - positive)
+    # One frame in `FRAMES_PER_DRAW` counts: frames of a draw agree.
+    weight = weight / (FRAMES_PER_DRAW * max(float(weight.mean()), 1e-12))
+    parameters = np.array([1.0, 0.0])
+    columns = np.stack([logits, np.ones(len(logits))], axis=1)
+    for _ in range(60):
+        probability = 1 / (1 + np.exp(-np.clip(columns @ parameters, -30, 30)))
+        gradient = columns.T @ (weight * (probability - shows)) + _TOWARD_ONE * (parameters - (1.0, 0.0))
         curve = weight * probability * (1 - probability)
-        gradient = np.array([wrong @ logits + 2 * (slope - 1), wrong.sum() + 0.02 * offset])
-        hessian = np.array([[curve @ logits**2 + 2, curve @ logits], [curve @ logits, curve.sum() + 0.02]])
-        step = np.linalg.solve(hessian, gradient)
-        step = np.clip(step, -1, 1)
-        slope, offset = slope - step[0], offset - step[1]
+        hessian = (columns * curve[:, None]).T @ columns + np.diag(_TOWARD_ONE)
+        step = np.clip(np.linalg.solve(hessian, gradient), -1, 1)
+        parameters -= step
         if abs(step).max() < 1e-6:
             break
-    return Calibration(float(max(slope, 0.05)), float(offset))
+    return Calibration(float(max(parameters[0], 0.05)), float(parameters[1]))
 
 
-def _estimated(learner: Learner, draws: _Draws, calibration: Calibration, threshold: float, seed: int) -> Trust:
-    assert learner.head is not None
-    masses, logits, positive = _posterior(learner, draws, calibration, seed)
-    predicted = calibration.probability(logits) >= threshold
-    total = masses.sum(axis=1)
-    hits = masses[:, predicted & positive].sum(axis=1)
-    shown = masses[:, positive].sum(axis=1)
-    claimed = masses[:, predicted].sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision, recall = hits / claimed, hits / shown
-    average = _average_precisions(logits, positive, masses)
-    found = {name: _interval(values) for name, values in (
-        ("precision", precision), ("recall", recall), ("ap", average), ("share", shown / total),
-    )}  # fmt: skip
-    answers, positives = len(draws.band), draws.num_positive
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Frames that stand for all, by falling logit.
+
+    Parameters
+    ----------
+    logits, probability : float64 [frame]; the probability is calibrated.
+    band : see `BANDS`, int64 [frame].
+    """
+
+    logits: np.ndarray
+    probability: np.ndarray
+    band: np.ndarray
+
+    @classmethod
+    def of(cls, logits: np.ndarray, calibration: Calibration) -> "_Grid":
+        falling = -np.sort(-logits)
+        rank = (np.arange(len(falling)) + 0.5) / len(falling)
+        band = np.searchsorted(np.cumsum(BANDS)[:-1], rank, side="right")
+        return cls(falling, calibration.probability(falling), band)
+
+    def band_of(self, logits: np.ndarray) -> np.ndarray:
+        """Bands of frames, int64 [frame]."""
+        place = np.searchsorted(-self.logits, -logits)
+        return self.band[np.minimum(place, len(self.band) - 1)]
+
+
+def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], threshold: float, seed: int) -> Trust:
+    calibration = calibrate(draws.logits, draws.shows, draws.weight)
+    grid = _Grid.of(_sampled_logits(learner, heads), calibration)
+    shares = _posterior(grid, draws, seed)
+    predicted, total = grid.probability >= threshold, shares.sum(axis=1)
+    found = {
+        "precision": _interval(shares[:, predicted].mean(axis=1)) if predicted.any() else None,
+        "recall": _interval(shares[:, predicted].sum(axis=1) / total),
+        "ap": _interval(_average_precisions(shares)),
+        "share": _interval(shares.mean(axis=1)),
+    }
+    answers, positives = len(draws), draws.positives
     enough = answers >= FEWEST_DRAWS and positives >= FEWEST_POSITIVE
-    ap = found["ap"]
-    wide = ap is None or ap.high - ap.low > WIDEST
+    wide = found["ap"] is None or found["ap"].high - found["ap"].low > WIDEST
     alone = len({row.recording for row in learner.candidates.rows}) < 2
     return Trust(
         enough=enough and not wide,
@@ -251,7 +281,7 @@ def _estimated(learner: Learner, draws: _Draws, calibration: Calibration, thresh
         answers=answers,
         positives=positives,
         threshold=threshold,
-        calibration=_calibration_points(calibration, logits, positive, masses),
+        calibration=_calibration_points(grid, shares),
         calibrated=calibration,
         **found,
     )
@@ -277,36 +307,26 @@ def _too_few(answers: int, positives: int) -> str:
     )
 
 
-def _posterior(
-    learner: Learner, draws: _Draws, calibration: Calibration, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Samples of the mass of frames, float64 [sample, frame], and their logits and states.
+def _posterior(grid: _Grid, draws: _Draws, seed: int) -> np.ndarray:
+    """Samples of the probability that a frame of the grid shows the behavior, float64 [sample, frame].
 
-    Of each band, two frames come last that nobody saw: the prior, one that shows the behavior and one that does not.
+    It is the calibrated probability, times a factor for each band.
     """
-    assert learner.head is not None
     generator = numpy_generator(seed, "posterior of labeling")
-    scores, frames = learner.head.logits, learner.candidates.frames
-    bands = bands_of(scores, frames)
-    masses, logits, positive = [], [draws.logits], [draws.positive]
-    whole = np.zeros((SAMPLES, len(draws.band)))
-    for band in range(len(BANDS)):
-        own, inside = draws.band == band, bands == band
-        if not inside.any():
-            continue
-        share = frames[inside].sum() / frames.sum()
-        expected = float(np.average(calibration.probability(scores[inside]), weights=frames[inside]))
-        strength = _strength(draws.weight[own])
-        prior = _PRIOR * np.array([expected, 1 - expected])
-        drawn = generator.standard_gamma(np.concatenate([strength, prior]), (SAMPLES, len(strength) + 2))
-        drawn *= share / np.maximum(drawn.sum(axis=1, keepdims=True), 1e-300)
-        whole[:, own] = drawn[:, :-2]
-        masses.append(drawn[:, -2:])
-        typical = float(np.median(scores[inside]))
-        logits.append(np.array([typical, typical]))
-        positive.append(np.array([True, False]))
-    seen = whole[:, draws.draw] / draws.frames[draws.draw]
-    return np.concatenate([seen, *masses], axis=1), np.concatenate(logits), np.concatenate(positive)
+    found, bands = np.empty((SAMPLES, len(grid.band))), grid.band_of(draws.logits)
+    for band in np.unique(grid.band):
+        inside, own = grid.band == band, bands == band
+        expected = float(grid.probability[inside].mean())
+        # The frames of a draw in a band are one observation.
+        _, item = np.unique(draws.draw[own], return_inverse=True)
+        weight = np.bincount(item, draws.weight[own])
+        shows = np.bincount(item, draws.weight[own] * draws.shows[own]) / weight
+        prior = np.array([max(_PRIOR * expected, _LEAST), _PRIOR * (1 - expected)])
+        drawn = generator.standard_gamma(np.concatenate([_strength(weight), prior]), (SAMPLES, len(weight) + 2))
+        share = drawn @ np.concatenate([shows, [1.0, 0.0]]) / np.maximum(drawn.sum(axis=1), 1e-300)
+        factor = share / max(expected, 1e-12)
+        found[:, inside] = np.minimum(1.0, grid.probability[inside] * factor[:, None])
+    return found
 
 
 def _strength(weight: np.ndarray) -> np.ndarray:
@@ -316,17 +336,17 @@ def _strength(weight: np.ndarray) -> np.ndarray:
     return weight / weight.sum() * (weight.sum() ** 2 / (weight**2).sum())
 
 
-def _average_precisions(logits: np.ndarray, positive: np.ndarray, masses: np.ndarray) -> np.ndarray:
-    """Average precision of each sample of masses, float64 [sample]; equal logits share one threshold."""
-    order = np.argsort(-logits, kind="stable")
-    last = np.append(np.diff(logits[order]) != 0, True)
-    mass, shows = masses[:, order], positive[order]
-    claimed = np.cumsum(mass, axis=1)[:, last]
-    hits = np.cumsum(mass * shows, axis=1)[:, last]
-    gained = np.diff(hits, axis=1, prepend=0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(claimed > 0, hits / claimed, 0.0)
-        return (precision * gained).sum(axis=1) / hits[:, -1]
+def _average_precisions(shares: np.ndarray) -> np.ndarray:
+    """Expected average precision of each sample, float64 [sample].
+
+    Parameters
+    ----------
+    shares : probability that a frame shows the behavior, by falling rank, float64 [sample, frame].
+    """
+    hits, claimed = np.cumsum(shares, axis=1), np.arange(1, shares.shape[1] + 1)
+    # A positive frame counts whole among those before it, the others by their probability.
+    precision = (hits - shares + 1) / claimed
+    return np.asarray((precision * shares).sum(axis=1) / np.maximum(hits[:, -1], 1e-300))
 
 
 def _interval(values: np.ndarray) -> Estimate | None:
@@ -339,21 +359,15 @@ def _interval(values: np.ndarray) -> Estimate | None:
     return Estimate(float(middle), float(low), float(high))
 
 
-def _calibration_points(
-    calibration: Calibration, logits: np.ndarray, positive: np.ndarray, masses: np.ndarray
-) -> tuple[CalibrationPoint, ...]:
-    probability = calibration.probability(logits)
-    place = np.minimum((probability * _BINS).astype(int), _BINS - 1)
+def _calibration_points(grid: _Grid, shares: np.ndarray) -> tuple[CalibrationPoint, ...]:
+    place = np.minimum((grid.probability * _BINS).astype(int), _BINS - 1)
     found = []
-    for number in range(_BINS):
+    for number in np.unique(place):
         own = place == number
-        mass = masses[:, own].sum(axis=1)
-        if not own.any() or not (mass > 0).any():
-            continue
-        share = _interval(masses[:, own & positive].sum(axis=1) / np.maximum(mass, 1e-300))
+        share = _interval(shares[:, own].mean(axis=1))
         if share is not None:
-            mean = float((masses[:, own] @ probability[own]).mean() / mass.mean())
-            found.append(CalibrationPoint(mean, share.value, share.low, share.high, float(mass.mean())))
+            mean, weight = float(grid.probability[own].mean()), float(own.mean())
+            found.append(CalibrationPoint(mean, share.value, share.low, share.high, weight))
     return tuple(found)
 
 

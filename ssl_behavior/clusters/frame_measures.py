@@ -18,10 +18,10 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.programs.program import ProgramFacts
 from ssl_behavior.programs.program_set import FITTING_FRAMES, robust_spread
+from ssl_behavior.programs.recording_blocks import AFTER_SECONDS, BEFORE_SECONDS, pairs_of_actors
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.units import Actors, Unit, actors_of
-from ssl_behavior.views import Pairs, pairs_of
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = [
@@ -53,8 +53,6 @@ ANIMAL, AGENT, TARGET = "the animal", "the agent", "the target"
 
 SEEN = "points_seen"
 _BLOCK_FRAMES = 16_384
-# Programs look back (5 s since a contact) and a little ahead (half the lag of a velocity).
-_BEFORE_SECONDS, _AFTER_SECONDS = 6.0, 1.0
 _BINS = 512
 _CLIP = 4.0
 
@@ -138,7 +136,7 @@ class Measures:
         """
         for number, (pick, actors) in enumerate(self.rows):
             row = self.reader.sources[pick][1]
-            before, after = round(_BEFORE_SECONDS * row.fps), round(_AFTER_SECONDS * row.fps)
+            before, after = round(BEFORE_SECONDS * row.fps), round(AFTER_SECONDS * row.fps)
             for start in range(0, row.frames, _BLOCK_FRAMES):
                 stop = min(start + _BLOCK_FRAMES, row.frames)
                 first, last = max(0, start - before), min(row.frames, stop + after)
@@ -331,7 +329,7 @@ class _Meter:
         share = seen.flatten(1).to(batch.keypoints.dtype).mean(dim=1, keepdim=True)
         if self.programs is None:
             return share
-        pairs = self._pairs(batch, actors) if actors.agent else None
+        pairs = pairs_of_actors(batch.present, self.individuals, actors)
         values = self.programs.measure(batch, pairs)[0]
         return torch.cat([values, self._sizes(self.programs, values, batch), share], dim=1)
 
@@ -339,13 +337,6 @@ class _Meter:
         """The rows that a recording has in an embedding of this unit."""
         there = zip(self.individuals, batch.present[0].tolist(), strict=True)
         return actors_of(unit, [name for name, present in there if present])
-
-    def _pairs(self, batch: WindowBatch, actors: Actors) -> Pairs:
-        """The pairs of an animal with all others, or of one; an animal with itself has no other."""
-        agent = self.individuals.index(actors.agent)
-        if actors.target == actors.agent:
-            return torch.eye(len(self.individuals), dtype=torch.bool)[agent].diag().unsqueeze(0)
-        return pairs_of(batch.present, agent, self.individuals.index(actors.target) if actors.target else None)
 
     def _described(self, batch: WindowBatch, actors: Actors) -> Bool[Tensor, " individual"]:
         if not actors.agent:

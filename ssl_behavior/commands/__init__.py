@@ -33,7 +33,10 @@ VERBS: dict[str, Verb] = {
     ),
     "labels": Verb("ssl_behavior.commands.labels", "add, rename, merge or drop label streams of a store; undo"),
     "resample": Verb("ssl_behavior.commands.resample", "bring the recordings of a store to one frame rate"),
-    "programs": Verb("ssl_behavior.commands.programs", "list task programs, check your own, measure and draw them"),
+    "programs": Verb(
+        "ssl_behavior.commands.programs",
+        "list task programs, check your own, measure and draw them, find bouts by a sentence",
+    ),
     "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels", shared=True),
     "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),
     "benchmark": Verb("probe.calms21.command", "run the CalMS21 paper's systems and ours, on the release or a store"),
@@ -78,6 +81,7 @@ _OPTIONS = {
     "numbers": "choose",
     "only": "groups",
     "own_seeds": "seeds",
+    "sentence": "find",
     "subsets": "subset",
     "tasks": "task",
 }

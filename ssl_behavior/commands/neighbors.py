@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ssl_behavior.row_labels import RowLabels
     from ssl_behavior.store import Store
 
-__all__ = ["main"]
+__all__ = ["check_csv", "clock", "main"]
 
 _KINDS = ("auto", "flat", "ivf", "ivfpq", "hnsw")
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     # Checks come before an index is built.
     searchable(embeddings, query, options.k, rows, options.exclude_seconds)
-    _check_csv(options.csv)
+    check_csv(options.csv)
     store = _store(options.store, embeddings)
     index = _index(options, embeddings, console)
     bouts = nearest_bouts(index, query, options.k, rows, options.exclude_seconds)
@@ -66,7 +66,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _check_csv(path: Path | None) -> None:
+def check_csv(path: Path | None) -> None:
+    """Check that the file can be written."""
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
 
@@ -277,7 +278,7 @@ def bouts_table(lines: Sequence[Line]) -> "Table":
     for line in lines:
         bout = line.bout
         cells = [str(line.rank), line.row.recording, *line.actors.values(), f"{bout.start}-{bout.stop}"]
-        cells += [_clock(line.start_s)]
+        cells += [clock(line.start_s)]
         cells += [f"{line.stop_s - line.start_s:.1f} s", str(bout.frame), f"{bout.distance:.3f}"]
         cells += [f"{name} {share:.0%}" if name else "not annotated" for name, share in line.labels.values()]
         rows.append(cells)
@@ -285,10 +286,10 @@ def bouts_table(lines: Sequence[Line]) -> "Table":
     return make_table(columns, rows, text=["recording", *actors, *streams])
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Minutes and seconds of a recording.
 
-    >>> _clock(3725.26)
+    >>> clock(3725.26)
     '62:05.3'
     """
     tenths = round(10 * seconds)

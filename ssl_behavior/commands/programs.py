@@ -1,4 +1,4 @@
-"""The verb `programs`: list task programs, check your own, and measure them on a store."""
+"""The verb `programs`: list task programs, check your own, measure them on a store, and find bouts by them."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ssl_behavior.commands import as_options
+from ssl_behavior.commands.programs_bouts import add_options, check_options, print_bouts
 from ssl_behavior.commands.programs_figure import Measured, draw_attributes, plan_figure
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import counted, make_table
@@ -27,7 +28,7 @@ _SKELETON = "calms21"
 
 
 def main(argv: Sequence[str]) -> int:
-    """List programs, check the user's own, measure them on a store, draw them over time.
+    """List programs, check the user's own, measure them on a store, draw them over time, find bouts by a sentence.
 
     Raises
     ------
@@ -42,16 +43,20 @@ def main(argv: Sequence[str]) -> int:
 
     console = make_console()
     if options.store is None:
-        list_programs(options.names, options.programs, options.skeleton or _SKELETON, console)
+        list_programs(options.names or ["*"], options.programs, options.skeleton or _SKELETON, console)
         return 0
     store = Store(options.store)
+    if options.find is not None:
+        print_bouts(store, options, console)
+        return 0
+    names = options.names or ["*"]
     if not options.figure:
-        measure_programs(store, options.names, options.programs, console, options.others or "nearest")
+        measure_programs(store, names, options.programs, console, options.others or "nearest")
         return 0
 
     # Errors of the figure come before the long measurement.
     plan = plan_figure(store, options.recording, options.frames, options.stream, options.figure)
-    measured = measure_programs(store, options.names, options.programs, console, options.others or "nearest")
+    measured = measure_programs(store, names, options.programs, console, options.others or "nearest")
     draw_attributes(measured, plan)
     console.print(f"{plan.recording.id}, drawn over time: {options.figure}", soft_wrap=True, markup=False)
     return 0
@@ -59,6 +64,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that would be ignored."""
+    check_options(options)
     if options.figure and options.store is None:
         raise InputError("--figure needs a STORE to draw from")
     for name in ("recording", "frames", "stream"):
@@ -83,14 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior programs",
         description="List the task programs: functions of pose that can supervise an encoder. With a STORE, also print "
-        "statistics of their values on its recordings.",
+        "statistics of their values on its recordings, or find bouts that a sentence about them describes.",
     )
     add = parser.add_argument
     add("store", metavar="STORE", type=Path, nargs="?", help="store to measure; without it, only list the programs")
     add(
         "--names",
         nargs="+",
-        default=["*"],
         metavar="NAME",
         help="programs to list or measure (names or globs; default: all)",
     )
@@ -110,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--recording", metavar="ID", help="recording to draw (default: the first)")
     add("--frames", type=_frames, metavar="A:B", help="frames to draw (default: the first 3,000)")
     add("--stream", metavar="NAME", help="label stream to draw (default: the recording's first)")
+    add_options(parser.add_argument_group("bouts"))
     return parser
 
 

@@ -29,7 +29,7 @@ from ssl_behavior.units import Unit, actors_of
 from ssl_behavior.views import present_pairs
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["FITTING_FRAMES", "Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
+__all__ = ["FITTING_FRAMES", "Attributes", "ProgramSet", "natural_size", "quantile_thresholds", "robust_spread"]
 
 # Pairs of normal quantiles, and how many standard deviations lie between them.
 _SPREADS = ((0.1587, 2.0), (0.0228, 4.0))
@@ -347,11 +347,9 @@ class ProgramSet(nn.Module):
             If a program breaks its contract, the units need a scale that a recording lacks, the body length cannot be
             measured, or all attributes are constant.
         """
-        missing = self._check_custom()
-        in_cm = self._chosen_cm(reader)
-        self.in_cm.fill_(in_cm)
-        self.body_length.fill_(_body_length(reader, self.skeleton, in_cm))
-        self._fitted = None
+        missing = self.check_custom()
+        self.choose_unit(reader)
+        self.fit_body_length(reader)
         self.informative.copy_(torch.tensor([facts.name not in missing for facts in self.attribute_facts]))
         values = self._training_values(reader)
         notices = [*self._left_out, *missing.values()]
@@ -364,8 +362,36 @@ class ProgramSet(nn.Module):
             )
         self.notices = tuple(notices)
 
-    def _check_custom(self) -> dict[str, str]:
-        """Check the user's programs; name -> notice for each that needs a role, or an animal, that there is not."""
+    def choose_unit(self, reader: WindowReader) -> None:
+        """Measure lengths in cm or px, as the configuration and the scales of the recordings say.
+
+        Raises
+        ------
+        InputError
+            If the units need a scale that a recording lacks.
+        """
+        self.in_cm.fill_(self._chosen_cm(reader))
+        self._fitted = None
+
+    def fit_body_length(self, reader: WindowReader) -> None:
+        """Fit the body length in the chosen unit; with it, `evaluate` gives the values of a fitted set.
+
+        Raises
+        ------
+        InputError
+            If it cannot be measured.
+        """
+        self.body_length.fill_(_body_length(reader, self.skeleton, bool(self.in_cm)))
+        self._fitted = None
+
+    def check_custom(self) -> dict[str, str]:
+        """Check the user's programs; name -> notice for each that needs a role, or an animal, that there is not.
+
+        Raises
+        ------
+        InputError
+            If a program breaks its contract.
+        """
         missing = {}
         for entry in self._functions:
             if entry.name not in PROGRAMS:
@@ -439,12 +465,18 @@ def _clear_cache(module: nn.Module, _: Any) -> None:
     module._fitted = None
 
 
-def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: float) -> float:
-    """Scale of a unit: body length, 1 rad, 1 s or 1; for other units, the size of the values."""
+def natural_size(units: str, body_length: float) -> float | None:
+    """Scale of a unit: body length, 1 rad, 1 s or 1; None for other units."""
     if power := re.fullmatch(r"length(?:\^(\d))?(?:/s(?:\^\d)?)?", units):
         return body_length ** int(power[1] or 1)
-    if re.fullmatch(r"1|s|rad(/s(\^\d)?)?", units):
-        return 1.0
+    return 1.0 if re.fullmatch(r"1|s|rad(/s(\^\d)?)?", units) else None
+
+
+def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: float) -> float:
+    """Scale of a unit; for units without a natural one, the size of the values."""
+    size = natural_size(units, body_length)
+    if size is not None:
+        return size
     sizes = ordered.abs().sort().values
     return float(sizes[round(0.95 * (len(sizes) - 1))])
 

@@ -257,3 +257,47 @@ def test_figure_errors_come_before_measuring(case, store, capsys, monkeypatch):
         monkeypatch.setattr("ssl_behavior.plots.style.find_spec", lambda _: None)
     assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_find_prints_the_bouts_of_a_sentence(store, tmp_path, capsys):
+    table = tmp_path / "bouts.csv"
+    assert main(["programs", str(store), "--find", "speed > 30 and body_gap < 150", "--csv", str(table)]) == 0
+    shown = capsys.readouterr().out
+    assert "speed of any animal > 30 px/s and body_gap of the two animals < 150 px, for at least 0.2 s" in shown
+    assert "The search looked at 2 of 2 recordings" in shown
+    lines = table.read_text().splitlines()
+    assert lines[0] == "rank,recording,start_frame,stop_frame,start_s,stop_s,margin"
+    rank, recording, start, stop, *_, margin = lines[1].split(",")
+    assert rank == "1" and f"{start}-{stop}" in shown and f"{float(margin):.3f}" in shown and recording in shown
+
+
+def test_find_takes_units_recordings_numbers_and_own_programs(store, mine, tmp_path, capsys):
+    table = tmp_path / "bouts.csv"
+    words = ["--find", "tail_to_tail < 1000 and speed.agent > 0 for .1 s", "--unit", "pair", "--recordings", "tw*"]
+    assert main(["programs", str(store), *words, "-k", "all", "--programs", str(mine()), "--csv", str(table)]) == 0
+    assert "tail_to_tail of the agent and the target < 1000 px" in capsys.readouterr().out
+    rows = [line.split(",")[1:4] for line in table.read_text().splitlines()[1:]]
+    assert {tuple(row) for row in rows} == {("two", "resident", "intruder"), ("two", "intruder", "resident")}
+    assert main(["programs", str(store), *words, "-k", "1", "--programs", str(mine()), "--csv", str(table)]) == 0
+    assert len(table.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["STORE", "--find", "sped > 2"],
+            "--find 'sped > 2', at character 1: there is no 'sped'; did you mean 'speed'",
+        ),
+        (["STORE", "--find", "speed > 2 cm/s"], "write px/s, or import with --px-per-cm"),
+        (["STORE", "--find", ""], "--find is empty"),
+        (["--find", "speed > 2"], "--find needs a STORE"),
+        (["STORE", "--unit", "pair"], "--unit is for a search: add --find"),
+        (["STORE", "-k", "3"], "-k is for a search: add --find"),
+        (["STORE", "--find", "speed > 2", "--names", "speed"], "--names and --find are different jobs"),
+        (["STORE", "--find", "speed > 2", "--csv", "STORE"], "is a folder: choose another --csv"),
+    ],
+)
+def test_searches_that_cannot_be(store, capsys, words, message):
+    assert main(["programs", *(str(store) if word == "STORE" else word for word in words)]) == 2
+    assert message in capsys.readouterr().err
