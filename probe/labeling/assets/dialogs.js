@@ -62,7 +62,8 @@ const KEYS = [
   ]],
 ];
 
-const STEPS = [
+/** The way from one example to labels. */
+export const STEPS = [
   "Name the behavior, and say in one sentence what counts as it.",
   "Search: mark one example in a recording, or write a rule. Answer yes or no to the most similar bouts.",
   "Learn: answer to what the application proposes. After every answer it learns. Trim the marked frames where a bout starts or stops elsewhere.",

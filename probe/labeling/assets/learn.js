@@ -3,6 +3,7 @@
 import { recordingOf } from "./actors.js";
 import { DECISIONS, giveAnswer, makeStopwatch, sourceBadge, takeBack } from "./answers.js";
 import { addressOf, makeBanner } from "./app.js";
+import { STEPS } from "./dialogs.js";
 import { newBehavior } from "./header.js";
 import { keyButton } from "./keys.js";
 import { makePlayer, withContext } from "./player.js";
@@ -53,11 +54,11 @@ export function makeLearn(app) {
 
   function sayEmpty() {
     if (app.behavior && queue.asking()) return ui.empty.replaceChildren(element("p", {}, "Looking for the next bout …"));
-    const words = !app.behavior ? "No behavior yet." : "No proposal at the moment.";
-    const step = !app.behavior
-      ? element("button", { type: "button", class: "main", onclick: () => newBehavior(app) }, "New behavior …")
-      : element("a", { class: "button main", href: addressOf(app, "search") }, "Search for an example");
-    return ui.empty.replaceChildren(element("p", {}, words), step);
+    if (app.behavior) {
+      return ui.empty.replaceChildren(element("p", {}, "No proposal at the moment."), element("a", { class: "button main", href: addressOf(app, "search") }, "Search for an example"));
+    }
+    const begin = element("button", { type: "button", class: "main", onclick: () => newBehavior(app) }, "New behavior …");
+    return ui.empty.replaceChildren(element("h2", {}, "From one example to labels"), element("ol", {}, ...STEPS.map((one) => element("li", {}, one))), begin);
   }
 
   function drawFacts(hit) {
