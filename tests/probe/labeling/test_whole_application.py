@@ -65,6 +65,10 @@ def test_from_the_first_search_to_the_files(data, client, session):
     query = first_bout(data)
     hits = asked(client, "/api/search", behavior="mounting", k=12, **query)["hits"]
     assert len(hits) == 12 and sum(mounts(data, hit) for hit in hits[:4]) >= 1
+    told = asked(client, "/api/sentence", behavior="mounting", text="speed.resident > 0 px/s", k=3)
+    assert len(told["hits"]) == 3 and 0 < told["share"] <= 1 and "resident" in told["meaning"]
+    wrong = {"behavior": "mounting", "text": "sped.resident > 3 px/s", "k": 3}
+    assert "sped.resident" in error_of(client.post("/api/sentence", json=wrong))
     first = query | {"source": "search", "ticket": ""}
     reply = asked(client, "/api/answers", **answer_to(first, "Anna", "yes"))
     assert reply["counts"]["yes"] == 1 and reply["model"]["positives"] == 1
