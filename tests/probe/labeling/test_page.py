@@ -64,15 +64,17 @@ def film(folder):
 
 
 class Hold:
-    """Between browser and application: holds requests that store something, before or after they are handled."""
+    """Between browser and application: keeps requests that store something from it (`before`), or its answers."""
 
     def __init__(self, app):
         self.app, self.before, self.after = app, False, False
 
     async def __call__(self, scope, receive, send):
         held = scope["type"] == "http" and scope["path"] in ("/api/answers", "/api/edits")
-        while held and self.before:
-            await asyncio.sleep(0.01)
+        if held and self.before:
+            while self.before:
+                await asyncio.sleep(0.01)
+            return
 
         async def late(message):
             while held and self.after:
@@ -104,13 +106,13 @@ def served(session, port=0):
 
 
 @contextmanager
-def opened(data, project):
+def opened(data, project, port=0):
     """The application over a project: (address with the token, hold, session)."""
     pytest.importorskip("uvicorn", reason="the extra `app` is not installed")
     from probe.labeling.session import LabelSession
 
     session = LabelSession(data["store"], data["embeddings"], project, videos=data["videos"])
-    with served(session) as (address, hold):
+    with served(session, port) as (address, hold):
         yield address, hold, session
     session.close()
 
@@ -483,7 +485,9 @@ def test_two_tabs_show_two_views_and_answer_into_one_project(shared, behavior, v
 def test_a_reload_in_the_middle_of_an_answer_loses_nothing(shared, behavior, visit, moment):
     """`before`: the server has not stored the answer yet; `after`: it has, and its acknowledgment is on the way."""
     address, hold, session = shared
-    page = visit(address).tab(f"#learn?behavior={behavior}")
+    visitor = visit(address)
+    visitor.expected.append("status of 500|ERR_EMPTY_RESPONSE")
+    page = visitor.tab(f"#learn?behavior={behavior}")
     name_annotator(page)
     wait_until(page, "labels.views.learn.queue.current() !== null")
     hit = page.evaluate("labels.views.learn.queue.current()")
@@ -520,6 +524,26 @@ def test_answers_given_without_a_connection_are_kept_and_sent(shared, behavior, 
     visitor.context.set_offline(False)
     has_counts(page, 0, 1, 1)
     assert page.locator("#lost").is_hidden()
+
+
+def test_a_restart_of_the_server_loses_no_answer(data, tmp_path, visit):
+    with opened(data, tmp_path / "project") as (address, _, session):
+        session.add_behavior(name="following", definition=DEFINITION, annotator="Ada")
+        visitor = visit(address)
+        visitor.expected += ["ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION_REFUSED", "status of 401"]
+        page = visitor.tab()
+        name_annotator(page)
+        wait_until(page, "labels.views.learn.queue.current() !== null")
+        visitor.context.set_offline(True)
+        page.keyboard.press("n")
+        wait_until(page, "document.querySelector('#saving').textContent.includes('1 answer not saved yet')")
+    with opened(data, tmp_path / "project", port=int(visitor.origin.rpartition(":")[2])) as (address, _, _):
+        visitor.context.set_offline(False)
+        wait_until(page, "document.querySelector('#lost').textContent.includes('address that the terminal shows')")
+        assert "not saved yet" in page.locator("#saving").inner_text()
+        has_counts(visitor.tab(), 0, 1, 0)
+        has_counts(page, 0, 1, 0)
+        visitor.close()
 
 
 def test_names_are_text_and_a_refusal_is_shown_in_its_dialog(shared, behavior, visit):
