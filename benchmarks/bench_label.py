@@ -179,7 +179,7 @@ def searched(server: Server, repeats: int = 15) -> dict[str, float]:
         "search": lambda row: server.post("/api/search", behavior=name, row=row, start=300, stop=360, k=20),
         "timeline": lambda row: server.get("/api/timeline", behavior=name, row=row),
         "trust": lambda row: server.get("/api/trust", behavior=name),
-        "sentence": lambda row: server.post("/api/sentence", behavior=name, text="distance < 5 cm", k=20),
+        "sentence": lambda row: server.post("/api/sentence", behavior=name, text="speed.resident > 20 px/s", k=20),
     }
     jobs = {kind: job for kind, job in jobs.items() if kind in KINDS}
     result: dict[str, float] = {}
