@@ -7,7 +7,7 @@ const PAUSE = 150;
 /** The panel beside the player (`node`) and the limits above it (`limits`); `on` has a function for each button. */
 export function makeBoutPanel(app, on) {
   const facts = element("dl", { class: "facts" });
-  const title = element("h2", {}, "No bout selected");
+  const title = element("h2", { "aria-live": "polite" }, "No bout selected");
   const said = element("p", { class: "said", role: "status", "aria-live": "polite" });
   const relabel = element("select", { "aria-label": "Relabel to" });
   relabel.addEventListener("change", () => (relabel.blur(), relabel.value && on.relabel(relabel.value), (relabel.value = "")));

@@ -58,7 +58,7 @@ const KEYS = [
   ["Search", [["Enter", "find similar bouts"], ["↑ ↓ ← →", "move among the results"], ["Esc", "unmark"]]],
   ["Correct", [
     [", .", "previous, next bout"], ["Enter", "accept"], ["Delete", "remove"], ["S", "split at the playhead, its frame becomes “no”"], ["M", "merge with the next bout"],
-    ["D", "draw a bout of a second at the playhead"], ["+ −", "zoom"], ["wheel", "zoom; with Shift: move"],
+    ["D", "draw a bout of a second at the playhead"], ["+ − 0", "zoom in, zoom out, the whole recording"], ["wheel", "zoom; with Shift: move"],
   ]],
 ];
 

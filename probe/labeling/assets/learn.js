@@ -69,7 +69,7 @@ export function makeLearn(app) {
     const { fps } = recordingOf(app.project, hit.recording);
     const rows = [
       ["Why this one", element("span", {}, sourceBadge(hit.source), ` ${hit.reason}`)],
-      ["Model says", hit.probability === null ? "nothing yet" : meter(hit.probability)],
+      ["Model says", saidOf(hit)],
       ["Where", hit.title],
       ["When", `${clock(hit.start / fps, 1)} to ${clock(hit.stop / fps, 1)}, ${((hit.stop - hit.start) / fps).toFixed(1)} s`],
       ...(hit.decision ? [["Answered before", `${DECISIONS[hit.decision].sign} ${DECISIONS[hit.decision].words}`]] : []),
@@ -90,7 +90,7 @@ export function makeLearn(app) {
   function card(hit) {
     const place = `${hit.title}, ${clock(hit.start / recordingOf(app.project, hit.recording).fps)}`;
     const button = element("button", { type: "button", class: "next", onclick: () => queue.choose(hit), "aria-label": `Show now: ${place}, ${hit.reason}` },
-      stillPose(app, hit, 92, 66), element("span", { class: "words" }, element("span", {}, sourceBadge(hit.source), hit.probability === null ? "" : ` ${percent(hit.probability)}`), element("small", {}, place)));
+      stillPose(app, hit, 92, 66), element("span", { class: "words" }, element("span", {}, sourceBadge(hit.source), isKeptBack(hit) || hit.probability === null ? "" : ` ${percent(hit.probability)}`), element("small", {}, place)));
     button.addEventListener("mousedown", (event) => event.preventDefault());
     return element("li", {}, button);
   }
@@ -152,6 +152,14 @@ export function makeLearn(app) {
     close: () => player.pause(),
     player, trim, queue,
   };
+}
+
+/** Of bouts drawn at random the probability is not shown: the answer must not follow the model that it judges. */
+const isKeptBack = ({ source }) => source === "random";
+
+function saidOf(hit) {
+  if (isKeptBack(hit)) return "not shown: this answer judges the model";
+  return hit.probability === null ? "nothing yet" : meter(hit.probability);
 }
 
 function meter(probability) {

@@ -65,8 +65,10 @@ export function makeVideoEngine(video, on) {
   function presented(seconds) {
     if (!times) return;
     state.frame = frameAt(times, seconds);
+    // On the way to another place, a frame of the old one may still come.
+    if (video.seeking && state.frame !== state.wanted) return;
     on.frame(state.frame);
-    if (state.playing) keepInRange();
+    if (state.playing && !video.seeking) keepInRange();
   }
 
   /** The picture on the screen now, and its frame: they belong together whenever this is called. Null where the browser has no such pictures. */
