@@ -6,7 +6,7 @@ import { addressOf, makeBanner } from "./app.js";
 import { STEPS } from "./dialogs.js";
 import { newBehavior } from "./header.js";
 import { keyButton } from "./keys.js";
-import { makePlayer, withContext } from "./player.js";
+import { calm, makePlayer, withContext } from "./player.js";
 import { makeProposals } from "./proposals.js";
 import { stillPose } from "./still.js";
 import { makeTrim } from "./trim.js";
@@ -148,7 +148,7 @@ export function makeLearn(app) {
   return {
     node,
     keys: () => [marks, player.keys],
-    open: () => (begun !== app.behavior || !queue.current() ? begin() : player.play()),
+    open: () => (begun !== app.behavior || !queue.current() ? begin() : calm() || player.play()),
     close: () => player.pause(),
     player, trim, queue,
   };
