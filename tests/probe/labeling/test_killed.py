@@ -44,7 +44,10 @@ class Annotator(threading.Thread):
     def _answer(self, client):
         generator = np.random.default_rng(len(self.annotator))
         while True:
-            for hit in proposals(client, self.annotator):
+            start = int(generator.integers(1400))
+            # All segments have an answer in the end, and answers to found bouts follow.
+            found = {"row": "r0", "start": start, "stop": start + 30, "source": "search", "ticket": ""}
+            for hit in proposals(client, self.annotator) or [found]:
                 if len(self.stored) == self.most:
                     return
                 body = answer_to(hit, self.annotator, str(generator.choice(DECISIONS)))
