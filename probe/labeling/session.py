@@ -41,10 +41,10 @@ _MOST_DRAWS = 20
 _STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _REASONS = {
-    "uncertain": "the head is unsure",
-    "confident": "the head says yes",
-    "unseen": "the head says yes, in a recording with few answers",
-    "diverse": "unlike all answers",
+    "uncertain": "between your yes and your no answers",
+    "confident": "most like your yes answers",
+    "unseen": "like your yes answers, in a recording with few answers",
+    "diverse": "unlike everything answered so far",
     "random": "drawn at random, for the estimate",
     "search": "similar to the example",
     "sentence": "fits the sentence",
