@@ -36,6 +36,8 @@ _OWN_LETTERS = set(map(chr, range(32, 127))) | set("‘’“”…·•")
 _ARROW = "→"
 _KEPT_TEXTS = 2048
 _LINE_HEIGHT = 1.3
+_RISE = 0.05
+"""Small letters look centered when the middle of the font's line is this much above, in letter heights."""
 _READS_DARK = 140
 
 
@@ -240,11 +242,11 @@ def _text_masks(text: str, size: int, outline: int) -> tuple[np.ndarray, np.ndar
     width = sum(one.shape[1] - room for one, _ in parts) + room
     whole = [np.zeros((parts[0][0].shape[0], width), np.float32) for _ in range(2)]
     left = 0
-    for part in parts:
-        for mask, own in zip(whole, part, strict=True):
+    for masks in parts:
+        for mask, own in zip(whole, masks, strict=True):
             here = mask[:, left : left + own.shape[1]]
             np.maximum(here, own, out=here)
-        left += part[0].shape[1] - room
+        left += masks[0].shape[1] - room
     return whole[0], whole[1]
 
 
@@ -258,7 +260,9 @@ def _letters(text: str, size: int, outline: int) -> tuple[np.ndarray, np.ndarray
     masks = []
     for stroke in (0, outline):
         image = Image.new("L", (width, height))
-        ImageDraw.Draw(image).text((room, height / 2), text, fill=255, font=used, anchor="lm", stroke_width=stroke)
+        ImageDraw.Draw(image).text(
+            (room, height / 2 - _RISE * size), text, fill=255, font=used, anchor="lm", stroke_width=stroke
+        )
         masks.append(np.asarray(image, np.float32) / 255)
     return masks[0], masks[1]
 

@@ -263,12 +263,11 @@ class _ShownCell:
 
     def _draw_caption(self, picture: np.ndarray) -> None:
         """Recording, animals and time in the corner."""
-        cell, size, room = self.cell, max(8, round(11.5 * self.unit)), 4 * self.unit
+        cell, size, room = self.cell, max(8, round(11.5 * self.unit)), 8 * self.unit
         time = clock_text(cell.start / cell.row.fps, 1)
-        right = self.width - 3 * room
-        fill(picture, 0, 0, self.width, 1.65 * size, _WHITE, 0.78)
-        middle = 0.82 * size
-        used = draw_text(picture, right + 2 * room, middle, time, size, _FAINT, anchor="right")
+        fill(picture, 0, 0, self.width, 2.1 * size, _WHITE, 0.78)
+        right, middle = self.width - 2 * room, 1.2 * size
+        used = draw_text(picture, right + room, middle, time, size, _FAINT, anchor="right")
         words = f"{cell.row.id}, {cell.who}" if cell.who else cell.row.id
         draw_text(picture, room, middle, words, size, _INK, most=right - used)
 

@@ -19,6 +19,8 @@ _INK, _FAINT, _RULE, _CURSOR = (28, 32, 38), (104, 112, 122), (214, 218, 223), (
 _EMPTY: Color = (243, 244, 246)
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _WIDEST_TICKS = 90
+_LANE, _LOW_LANE, _FEW_LANES = 28, 22, 4
+"""Height of a lane, in a movie of 720 lines: of up to four lanes, and of more."""
 
 
 def clock_text(seconds: float, digits: int = 0) -> str:
@@ -49,9 +51,10 @@ class _Sizes:
     axis: int
 
     @classmethod
-    def of(cls, width: int, unit: float) -> "_Sizes":
+    def of(cls, width: int, unit: float, lanes: int) -> "_Sizes":
+        lane = _LANE if lanes <= _FEW_LANES else _LOW_LANE
         return cls(
-            width=width, lane=round(28 * unit), text=max(9, round(17 * unit)), small=max(8, round(13 * unit)),
+            width=width, lane=round(lane * unit), text=max(9, round(0.6 * lane * unit)), small=max(8, round(13 * unit)),
             left=round(0.27 * width), right=width - round(18 * unit), margin=round(12 * unit), axis=round(30 * unit),
         )  # fmt: skip
 
@@ -72,7 +75,7 @@ class Panel:
         self, lanes: Sequence[Lane], fps: float, first: int, last: int, seconds: float, width: int, unit: float
     ) -> None:
         self.lanes, self.fps, self.first, self.last = lanes, fps, first, last
-        self.unit, self.sizes = unit, _Sizes.of(width, unit)
+        self.unit, self.sizes = unit, _Sizes.of(width, unit, len(lanes))
         pages = max(1, ceil((last - first) / max(1.0, seconds * fps)))
         self.page_frames = (last - first) / pages
         self.height = 2 * self.sizes.margin // 2 + len(lanes) * self.sizes.lane + self.sizes.axis
@@ -113,8 +116,20 @@ class Panel:
             picture[top : top + bar, sizes.left : sizes.right] = lane.colors_of(edges, _EMPTY)
             title, most = lane.title, 0.42 * sizes.left
             draw_text(picture, sizes.margin, self._middle(place), title, sizes.small, _FAINT, most=most)
+            self._draw_words_of_bouts(picture, lane, self._middle(place))
         self._draw_axis(picture)
         return picture
+
+    def _draw_words_of_bouts(self, picture: np.ndarray, lane: Lane, middle: float) -> None:
+        """Words on the bouts that have room for them."""
+        sizes = self.sizes
+        for start, stop, number in lane.bouts.tolist():
+            left, right = max(self._x(start), sizes.left), min(self._x(stop), sizes.right)
+            deed = lane.deeds[number]
+            if deed.quiet or right - left < text_size(deed.word, sizes.small)[0] + 8 * self.unit:
+                continue
+            x = (left + right) / 2
+            draw_text(picture, x, middle, deed.word, sizes.small, ink_on(deed.color), anchor="center")
 
     def _draw_axis(self, picture: np.ndarray) -> None:
         sizes = self.sizes
@@ -143,6 +158,10 @@ class Panel:
             if most < 2 * sizes.text:
                 return
             width = min(text_size(deed.word, sizes.text)[0], most) + 2 * room
+            if deed.quiet:
+                draw_text(picture, x + room, middle, deed.word, sizes.text, _FAINT, most=most)
+                x += width + room
+                continue
             height = round(0.82 * sizes.lane)
             _fill_round(picture, x, middle - height / 2, width, height, deed.color)
             draw_text(picture, x + room, middle, deed.word, sizes.text, ink_on(deed.color), most=most)

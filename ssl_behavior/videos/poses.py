@@ -50,7 +50,7 @@ class PoseStyle:
         edges = tuple((skeleton.index(one), skeleton.index(other)) for one, other in skeleton.edges)
         role = next((role for role in _FRONT_ROLES if role in skeleton.roles), "")
         return cls(
-            edges=edges, front=skeleton.role(role) if role else -1, line=2.6 * unit, dot=3.2 * unit,
+            edges=edges, front=skeleton.role(role) if role else -1, line=3.0 * unit, dot=3.4 * unit,
             text=max(9, round(16 * unit)),
         )  # fmt: skip
 

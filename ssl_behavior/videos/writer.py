@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,27 +21,58 @@ MOVIE_FORMATS = {"mp4": "mp4", "mkv": "matroska"}
 
 _QUALITY = {"preset": "veryfast", "crf": "20"}
 _FRACTION_LIMIT = 10_000
+_WAITING_PICTURES = 4
 _HD = "ITU709"
 _HD_NUMBER = 1
 _LIMITED_RANGE = 1
 
 
 class MovieWriter:
-    """Writer of pictures of one size. Use through `movie_writer`."""
+    """Writer of pictures of one size, which are encoded while the next ones are drawn. Use through `movie_writer`."""
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._av, self._container, self._stream = load_av(), container, stream
+        self._waiting: Queue[np.ndarray | None] = Queue(_WAITING_PICTURES)
+        self._error: Exception | None = None
+        self._encoder = Thread(target=self._encode_all, daemon=True)
+        self._encoder.start()
 
     def add(self, picture: np.ndarray) -> None:
-        """Add a picture, uint8 [height, width, RGB]."""
-        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=_HD, interpolation="FAST_BILINEAR")
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
+        """Add a picture, uint8 [height, width, RGB]; it is copied."""
+        self._raise_error()
+        self._waiting.put(picture.copy())
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
-        for packet in self._stream.encode():
+        """Wait for the encoder, and write what it still holds."""
+        self.stop()
+        self._raise_error()
+        self._mux(None)
+
+    def stop(self) -> None:
+        """End the encoder after the pictures that wait."""
+        if self._encoder.is_alive():
+            self._waiting.put(None)
+            self._encoder.join()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _encode_all(self) -> None:
+        while (picture := self._waiting.get()) is not None:
+            # After an error, pictures are only taken away, so that `add` does not wait forever.
+            if self._error is None:
+                try:
+                    self._encode(picture)
+                except Exception as error:  # noqa: BLE001 - raised again by `add` or `finish`
+                    self._error = error
+
+    def _encode(self, picture: np.ndarray) -> None:
+        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
+        self._mux(frame.reformat(format="yuv420p", dst_colorspace=_HD, interpolation="FAST_BILINEAR"))
+
+    def _mux(self, frame: Any) -> None:
+        for packet in self._stream.encode(frame):
             self._container.mux(packet)
 
 
@@ -77,5 +110,8 @@ def movie_writer(path: Path, size: tuple[int, int], fps: float, format: str = "m
         context.colorspace = context.color_primaries = context.color_trc = _HD_NUMBER
         context.color_range = _LIMITED_RANGE
         writer = MovieWriter(file, stream)
-        yield writer
-        writer.finish()
+        try:
+            yield writer
+            writer.finish()
+        finally:
+            writer.stop()
