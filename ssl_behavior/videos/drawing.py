@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 __all__ = [
     "Color",
+    "Number",
     "Strokes",
     "blend",
     "draw_arrow",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 Color = tuple[int, int, int]
+Number = int | float
+"""Coordinates, sizes and times."""
 
 _FAR = np.float32(1e6)
 _ROOM = 3.0
@@ -87,7 +90,7 @@ def blend(picture: np.ndarray, mask: np.ndarray, color: Color, x: int, y: int) -
 
 
 def fill(
-    picture: np.ndarray, x: float, y: float, width: float, height: float, color: Color, alpha: float = 1.0
+    picture: np.ndarray, x: Number, y: Number, width: Number, height: Number, color: Color, alpha: Number = 1.0
 ) -> None:
     """Fill a rectangle with whole pixels."""
     part = _part(picture, round(x), round(y), round(width), round(height))
@@ -111,7 +114,7 @@ class Strokes:
     radius : largest radius of a line or dot, pixels.
     """
 
-    def __init__(self, picture: np.ndarray, points: np.ndarray, radius: float) -> None:
+    def __init__(self, picture: np.ndarray, points: np.ndarray, radius: Number) -> None:
         self.picture = picture
         height, width = picture.shape[:2]
         seen = points[np.isfinite(points).all(axis=-1)]
@@ -126,7 +129,7 @@ class Strokes:
         """Forget all lines and dots."""
         self.distance[:] = _FAR
 
-    def line(self, start: np.ndarray, stop: np.ndarray, radius: float) -> None:
+    def line(self, start: np.ndarray, stop: np.ndarray, radius: Number) -> None:
         """Add a line with round ends; nothing where an end is missing."""
         if not (np.isfinite(start).all() and np.isfinite(stop).all()):
             return
@@ -141,7 +144,7 @@ class Strokes:
         far = np.hypot(px - along * np.float32(dx), py - along * np.float32(dy)) - np.float32(radius)
         np.minimum(region, far, out=region)
 
-    def dot(self, center: np.ndarray, radius: float) -> None:
+    def dot(self, center: np.ndarray, radius: Number) -> None:
         """Add a filled circle; nothing where the point is missing."""
         if not np.isfinite(center).all():
             return
@@ -150,7 +153,7 @@ class Strokes:
             cx, cy = center.tolist()
             np.minimum(region, np.hypot(x - np.float32(cx), y - np.float32(cy)) - np.float32(radius), out=region)
 
-    def box(self, x: float, y: float, width: float, height: float, radius: float) -> None:
+    def box(self, x: Number, y: Number, width: Number, height: Number, radius: Number) -> None:
         """Add a rectangle with round corners, left upper corner at (x, y)."""
         middle, half = np.array([x + width / 2, y + height / 2]), np.array([width / 2, height / 2])
         region, columns, rows = self._region(middle - half, middle + half, 1.0)
@@ -175,7 +178,7 @@ class Strokes:
             np.maximum(far, outside, out=far)
         np.minimum(region, far, out=region)
 
-    def _region(self, low: np.ndarray, high: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _region(self, low: np.ndarray, high: np.ndarray, radius: Number) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distances around a box, and the coordinates of their columns and rows."""
         room = radius + _ROOM
         height, width = self.distance.shape
@@ -187,7 +190,7 @@ class Strokes:
         rows = np.arange(top + self.y, top + self.y + region.shape[0], dtype=np.float32)[:, None]
         return region, columns, rows
 
-    def paint(self, color: Color, alpha: float = 1.0, wider: float = 0.0) -> None:
+    def paint(self, color: Color, alpha: Number = 1.0, wider: Number = 0.0) -> None:
         """Paint what was added; `wider` by so many pixels, as an outline below it."""
         if self.distance.size:
             mask = np.clip(np.float32(0.5 + wider) - self.distance, 0, 1)
@@ -195,7 +198,12 @@ class Strokes:
 
 
 def draw_arrow(
-    picture: np.ndarray, start: Sequence[float], stop: Sequence[float], color: Color, width: float, alpha: float = 1.0
+    picture: np.ndarray,
+    start: Sequence[Number],
+    stop: Sequence[Number],
+    color: Color,
+    width: Number,
+    alpha: Number = 1.0,
 ) -> None:
     """Draw an arrow with a light outline; nothing if it would be shorter than its head."""
     tail, tip = np.asarray(start, float), np.asarray(stop, float)
@@ -292,14 +300,14 @@ def text_size(text: str, size: int) -> tuple[int, int]:
 
 def draw_text(
     picture: np.ndarray,
-    x: float,
-    y: float,
+    x: Number,
+    y: Number,
     text: str,
     size: int,
     color: Color,
     outline: Color | None = None,
     anchor: str = "left",
-    most: float = np.inf,
+    most: Number = np.inf,
 ) -> int:
     """Draw a line of text whose vertical middle is at y; returns its width.
 
@@ -323,7 +331,7 @@ def draw_text(
 
 
 @lru_cache(maxsize=_KEPT_TEXTS)
-def _shortened(text: str, size: int, most: float) -> str:
+def _shortened(text: str, size: int, most: Number) -> str:
     if text_size(text, size)[0] <= most:
         return text
     while len(text) > 1 and text_size(f"{text}…", size)[0] > most:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.videos.drawing import Color, draw_text, fill, ink_on, text_size
+from ssl_behavior.videos.drawing import Color, Number, draw_text, fill, ink_on, text_size
 from ssl_behavior.videos.find import VideoFile, matched_frames
 from ssl_behavior.videos.overlay import ARENA_COLOR, arena_of, video_scale
 from ssl_behavior.videos.panel import clock_text
@@ -62,14 +62,14 @@ class Cell:
     actors: tuple[int, ...] = ()
     who: str = ""
     video: VideoFile | None = None
-    seconds: float
+    seconds: Number
 
     @property
     def length(self) -> float:
         """Duration of a loop, s."""
         return _LEAD + self.seconds + _TAIL
 
-    def frame_at(self, seconds: float) -> tuple[int, float]:
+    def frame_at(self, seconds: Number) -> tuple[int, float]:
         """Frame of the recording at a time of the movie, and the time within the loop; the ends of a recording hold."""
         inside = seconds % self.length
         frame = self.start + int(np.floor((inside - _LEAD) * self.row.fps + 1e-6))
@@ -91,7 +91,7 @@ class GridTitle:
     color: Color
 
 
-def loop_frames(cells: Sequence[Cell], fps: float) -> int:
+def loop_frames(cells: Sequence[Cell], fps: Number) -> int:
     """Number of pictures of a movie in which the longest bout is shown twice."""
     return max(1, round(_LOOPS * max(cell.length for cell in cells) * fps))
 
@@ -107,7 +107,7 @@ def grid_shape(number: int) -> tuple[int, int]:
 
 
 def grid_pictures(
-    store: Store, cells: Sequence[Cell], title: GridTitle, size: tuple[int, int], fps: float
+    store: Store, cells: Sequence[Cell], title: GridTitle, size: tuple[int, int], fps: Number
 ) -> Iterator[np.ndarray]:
     """Pictures of a grid movie, uint8 [height, width, RGB]; each is overwritten by the next."""
     width, height = size
@@ -128,7 +128,7 @@ def grid_pictures(
             yield picture
 
 
-def _draw_title(picture: np.ndarray, title: GridTitle, unit: float) -> None:
+def _draw_title(picture: np.ndarray, title: GridTitle, unit: Number) -> None:
     middle, text, small = picture.shape[0] / 2, max(9, round(18 * unit)), max(8, round(14 * unit))
     room = 8 * unit
     width = text_size(title.name, text)[0] + 2 * room
@@ -176,8 +176,8 @@ class _ShownCell:
         store: Store,
         cell: Cell,
         size: tuple[int, int],
-        reach: float,
-        unit: float,
+        reach: Number,
+        unit: Number,
         color: Color,
         opened: ExitStack,
     ) -> None:
@@ -195,7 +195,7 @@ class _ShownCell:
             self.reader = opened.enter_context(VideoReader(cell.video.path, threads=False))
             self.video_scale = video_scale(cell.row, cell.video)
 
-    def _camera(self, frames: np.ndarray, reach: float) -> np.ndarray:
+    def _camera(self, frames: np.ndarray, reach: Number) -> np.ndarray:
         """Middle of the cell in each frame, float64 [frame, 2]: it moves only as far as it must."""
         centers = _filled(_centers(_shown_points(self.store, self.cell, frames)), self.arena_middle())
         half = max(1, round(_SMOOTH_SECONDS * self.cell.row.fps))
@@ -215,7 +215,7 @@ class _ShownCell:
         x0, y0, x1, y1 = arena_of(self.store, self.cell.row)
         return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
 
-    def draw(self, picture: np.ndarray, seconds: float) -> None:
+    def draw(self, picture: np.ndarray, seconds: Number) -> None:
         """Draw the cell at a time of the movie."""
         frame, inside = self.cell.frame_at(seconds)
         middle = self.camera[min(max(frame - self.first, 0), len(self.camera) - 1)]
@@ -271,7 +271,7 @@ class _ShownCell:
         words = f"{cell.row.id}, {cell.who}" if cell.who else cell.row.id
         draw_text(picture, room, middle, words, size, _INK, most=right - used)
 
-    def _draw_progress(self, picture: np.ndarray, inside: float) -> None:
+    def _draw_progress(self, picture: np.ndarray, inside: Number) -> None:
         """Time of the loop below the animals, its thick part the bout; a frame in the cluster's color in the bout."""
         cell, unit = self.cell, self.unit
         within = _LEAD <= inside < _LEAD + cell.seconds

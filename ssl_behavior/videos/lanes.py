@@ -35,14 +35,16 @@ class Lane:
 
     Parameters
     ----------
-    title : what the bouts are of, such as a stream's name or "acts, m1 → m2".
+    title : what the bouts are of, such as a stream's name or "m1 → m2".
     deeds : what the bouts say.
     bouts : int64 [bout, (start, stop, number of a deed)], by start; frames of the recording, `stop` not included.
+    of_pair : left out of a movie in which it has no bout, because there are many pairs.
     """
 
     title: str
     deeds: tuple[Deed, ...]
     bouts: np.ndarray = field(repr=False)
+    of_pair: bool = False
 
     def at(self, frame: int) -> list[Deed]:
         """What the lane says of a frame; nothing where it is not annotated."""
@@ -66,12 +68,12 @@ class Lane:
         fine = np.linspace(0, len(edges) - 1, _PARTS * (len(edges) - 1) + 1)
         places = np.interp(fine, np.arange(len(edges)), edges)
         colors = np.tile(np.array(empty, np.float32), (len(places) - 1, 1))
-        middles = (places[1:] + places[:-1]) / 2
+        middles, span = (places[1:] + places[:-1]) / 2, (edges[-1] - edges[0]) / (len(edges) - 1)
         for start, stop, number in self.bouts[np.argsort(self._loudness(), kind="stable")].tolist():
             first, last = np.searchsorted(middles, [start, stop])
             if stop <= edges[0] or start >= edges[-1]:
                 continue
-            if not self.deeds[number].quiet:
+            if stop - start < span and not self.deeds[number].quiet:
                 first = min(first, len(colors) - _PARTS)
                 last = max(last, first + _PARTS)
             colors[first:last] = self.deeds[number].color
@@ -129,7 +131,8 @@ def _pair_lanes(store: Store, row: StoreRow, name: str) -> Iterator[Lane]:
         deeds = tuple(
             Deed(word, rgb(colors[word]), agent=agent, target=target) for word in labels.vocabulary
         )  # fmt: skip
-        yield Lane(title=f"{name}, {who}", deeds=deeds, bouts=own[np.argsort(own[:, 0], kind="stable")])
+        title = f"{who}, {name}" if len(store.pair_streams) > 1 else who
+        yield Lane(title=title, deeds=deeds, bouts=own[np.argsort(own[:, 0], kind="stable")], of_pair=True)
 
 
 def cluster_colors(number: int) -> list[Color]:
@@ -147,16 +150,19 @@ def _cluster_lanes(store: Store, row: StoreRow, clusters: FrameClusters, names: 
         deeds = tuple(
             Deed(word, color, agent=agent, target=target) for word, color in zip(words, colors, strict=True)
         )  # fmt: skip
-        title = f"{_CLUSTER}s, {own.actors}" if own.agent else f"{_CLUSTER}s"
+        title = f"{own.actors}, {_CLUSTER}s" if own.agent else f"{_CLUSTER}s"
         yield Lane(title=title, deeds=deeds, bouts=np.array(clusters.bouts(own), np.int64).reshape(-1, 3))
 
 
 def picked_lanes(lanes: Sequence[Lane], first: int, last: int) -> tuple[list[Lane], int]:
-    """At most `MOST_LANES` lanes, those with most frames from `first` up to `last`, in their order; number left out."""
-    if len(lanes) <= MOST_LANES:
-        return list(lanes), 0
-    most = sorted(range(len(lanes)), key=lambda one: -lanes[one].told_frames(first, last))[:MOST_LANES]
-    return [lanes[one] for one in sorted(most)], len(lanes) - MOST_LANES
+    """At most `MOST_LANES` lanes, in their order, and the number of others that have bouts.
+
+    Those with most frames of behavior from `first` up to `last` are taken.
+    """
+    told = {number: lane.told_frames(first, last) for number, lane in enumerate(lanes)}
+    useful = [number for number, lane in enumerate(lanes) if told[number] or not lane.of_pair]
+    most = sorted(useful, key=lambda number: -told[number])[:MOST_LANES]
+    return [lanes[number] for number in sorted(most)], sum(told[number] > 0 for number in useful if number not in most)
 
 
 def check_streams(store: Store, names: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.videos.drawing import Color, draw_text, fill, text_size
+from ssl_behavior.videos.drawing import Color, Number, draw_text, fill, text_size
 from ssl_behavior.videos.find import VideoFile, matched_frames
 from ssl_behavior.videos.lanes import Lane
 from ssl_behavior.videos.panel import Panel
@@ -37,16 +37,16 @@ class View:
     left, top, width, height : place on the picture, pixels.
     """
 
-    x: float
-    y: float
-    scale: float
+    x: Number
+    y: Number
+    scale: Number
     left: int
     top: int
     width: int
     height: int
 
     @classmethod
-    def fitted(cls, box: Sequence[float], left: int, top: int, width: int, height: int) -> "View":
+    def fitted(cls, box: Sequence[Number], left: int, top: int, width: int, height: int) -> "View":
         """A box (x0, y0, x1, y1) of the plane, as large as it fits into the middle of a place."""
         x0, y0, x1, y1 = box
         scale = min(width / (x1 - x0), height / (y1 - y0))
@@ -93,7 +93,7 @@ def overlay_pictures(
     lanes: Sequence[Lane],
     frames: tuple[int, int],
     size: tuple[int, int],
-    strip_seconds: float,
+    strip_seconds: Number,
 ) -> Iterator[np.ndarray]:
     """Pictures of a recording's frames, uint8 [height, width, RGB]; each is overwritten by the next.
 
@@ -138,7 +138,7 @@ def overlay_pictures(
             yield picture
 
 
-def _arena(view: View, row: StoreRow, unit: float) -> np.ndarray:
+def _arena(view: View, row: StoreRow, unit: Number) -> np.ndarray:
     """An empty arena with a border, and a scale where the size of a pixel is known."""
     arena = np.empty((view.height, view.width, 3), np.uint8)
     arena[:] = _BORDER
@@ -149,7 +149,7 @@ def _arena(view: View, row: StoreRow, unit: float) -> np.ndarray:
     return arena
 
 
-def draw_scale(picture: np.ndarray, per_cm: float, unit: float) -> None:
+def draw_scale(picture: np.ndarray, per_cm: Number, unit: Number) -> None:
     """Draw a bar of a round length in cm into the lower right corner; `per_cm` = pixels of a cm."""
     wanted = 0.12 * picture.shape[1] / per_cm
     length = min(_SCALE_STEPS, key=lambda one: abs(np.log(one / wanted)))
@@ -159,7 +159,7 @@ def draw_scale(picture: np.ndarray, per_cm: float, unit: float) -> None:
     draw_text(picture, x + pixels / 2, y - 0.9 * text, f"{length:g} cm", text, _FAINT, anchor="center")
 
 
-def _say_missing(picture: np.ndarray, unit: float) -> None:
+def _say_missing(picture: np.ndarray, unit: Number) -> None:
     height, width = picture.shape[:2]
     draw_text(picture, width / 2, height / 2, "the video has no such frame", round(16 * unit), _FAINT, anchor="center")
 
@@ -167,7 +167,7 @@ def _say_missing(picture: np.ndarray, unit: float) -> None:
 class _Title:
     """The recording's name in the left upper corner of its picture."""
 
-    def __init__(self, text: str, unit: float) -> None:
+    def __init__(self, text: str, unit: Number) -> None:
         self.text, self.unit, self.size = text, unit, max(8, round(14 * unit))
 
     def draw(self, picture: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from ssl_behavior.videos.drawing import Color, Strokes, draw_text, fill, ink_on, text_size
+from ssl_behavior.videos.drawing import Color, Number, Strokes, draw_text, fill, ink_on, text_size
 from ssl_behavior.videos.lanes import Lane
 
 __all__ = ["PAGE_COLOR", "Panel", "clock_text"]
@@ -23,7 +23,7 @@ _LANE, _LOW_LANE, _FEW_LANES = 28, 22, 4
 """Height of a lane, in a movie of 720 lines: of up to four lanes, and of more."""
 
 
-def clock_text(seconds: float, digits: int = 0) -> str:
+def clock_text(seconds: Number, digits: int = 0) -> str:
     """Time in minutes and seconds, with hours where there are some.
 
     >>> clock_text(75.25, 2), clock_text(3661)
@@ -51,7 +51,7 @@ class _Sizes:
     axis: int
 
     @classmethod
-    def of(cls, width: int, unit: float, lanes: int) -> "_Sizes":
+    def of(cls, width: int, unit: Number, lanes: int) -> "_Sizes":
         lane = _LANE if lanes <= _FEW_LANES else _LOW_LANE
         return cls(
             width=width, lane=round(lane * unit), text=max(9, round(0.6 * lane * unit)), small=max(8, round(13 * unit)),
@@ -72,7 +72,7 @@ class Panel:
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], fps: float, first: int, last: int, seconds: float, width: int, unit: float
+        self, lanes: Sequence[Lane], fps: Number, first: int, last: int, seconds: Number, width: int, unit: Number
     ) -> None:
         self.lanes, self.fps, self.first, self.last = lanes, fps, first, last
         self.unit, self.sizes = unit, _Sizes.of(width, unit, len(lanes))
@@ -100,7 +100,7 @@ class Panel:
         """First frame of the page."""
         return self.first + self._page * self.page_frames
 
-    def _x(self, frame: float) -> float:
+    def _x(self, frame: Number) -> float:
         left, right = self.sizes.left, self.sizes.right
         return left + (frame - self._start()) / self.page_frames * (right - left)
 
@@ -120,7 +120,7 @@ class Panel:
         self._draw_axis(picture)
         return picture
 
-    def _draw_words_of_bouts(self, picture: np.ndarray, lane: Lane, middle: float) -> None:
+    def _draw_words_of_bouts(self, picture: np.ndarray, lane: Lane, middle: Number) -> None:
         """Words on the bouts that have room for them."""
         sizes = self.sizes
         for start, stop, number in lane.bouts.tolist():
@@ -150,7 +150,7 @@ class Panel:
                 anchor="center",
             )  # fmt: skip
 
-    def _draw_words(self, picture: np.ndarray, lane: Lane, frame: int, middle: float) -> None:
+    def _draw_words(self, picture: np.ndarray, lane: Lane, frame: int, middle: Number) -> None:
         """Words of the frame on their colors, one beside the other as far as there is room."""
         sizes, x = self.sizes, 0.42 * self.sizes.left + 2 * self.sizes.margin
         for deed in lane.at(frame):
@@ -187,7 +187,7 @@ class Panel:
         strokes.paint(_CURSOR)
 
 
-def _fill_round(picture: np.ndarray, x: float, y: float, width: float, height: float, color: Color) -> None:
+def _fill_round(picture: np.ndarray, x: Number, y: Number, width: Number, height: Number, color: Color) -> None:
     """Fill a rectangle with round corners."""
     radius = 0.22 * height
     middle = y + height / 2

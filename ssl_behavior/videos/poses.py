@@ -7,7 +7,7 @@ import numpy as np
 
 from ssl_behavior.recording import observed_points
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.videos.drawing import Color, Strokes, draw_arrow, draw_text, rgb, text_size
+from ssl_behavior.videos.drawing import Color, Number, Strokes, draw_arrow, draw_text, rgb, text_size
 from ssl_behavior.videos.lanes import Deed
 
 __all__ = ["ANIMAL_COLORS", "PoseStyle", "draw_directions", "draw_names", "draw_poses", "middles_of"]
@@ -40,12 +40,12 @@ class PoseStyle:
 
     edges: tuple[tuple[int, int], ...]
     front: int
-    line: float
-    dot: float
+    line: Number
+    dot: Number
     text: int
 
     @classmethod
-    def of(cls, skeleton: Skeleton, unit: float) -> "PoseStyle":
+    def of(cls, skeleton: Skeleton, unit: Number) -> "PoseStyle":
         """Style for a skeleton; `unit` is 1 for a movie of 720 lines."""
         edges = tuple((skeleton.index(one), skeleton.index(other)) for one, other in skeleton.edges)
         role = next((role for role in _FRONT_ROLES if role in skeleton.roles), "")
@@ -73,7 +73,7 @@ def draw_poses(picture: np.ndarray, points: np.ndarray, style: PoseStyle, actors
         _draw_pose(picture, points[animal], animal, style, _FADED if faded else 1.0)
 
 
-def _draw_pose(picture: np.ndarray, points: np.ndarray, animal: int, style: PoseStyle, alpha: float) -> None:
+def _draw_pose(picture: np.ndarray, points: np.ndarray, animal: int, style: PoseStyle, alpha: Number) -> None:
     if not observed_points(points).any():
         return
     color, radii = animal_color(animal), np.full(len(points), style.dot)

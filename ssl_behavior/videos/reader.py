@@ -102,7 +102,7 @@ class VideoReader:
         last = self.index.stamps[max(self._at, 0)]
         keyframes = self.index.keyframes
         first, stop = np.searchsorted(keyframes, [last, self.index.stamps[number]], side="right")
-        return number > self._at + 1 and stop > first
+        return number > self._at + 1 and bool(stop > first)
 
     def _forward(self, wanted: int) -> Any:
         """Decode on up to this time stamp; None if it is not to come."""
