@@ -92,7 +92,7 @@ def test_typical_bouts_are_those_of_the_cards(store, clustered):
     for card in cards.clusters:
         expected = [(one.recording, one.start, one.stop) for one in card.medoids]
         assert [(one.recording, one.start, one.stop) for one in every.of(card.cluster, 3)] == expected
-    assert every.number_of(0) == 2 + 3
+    assert every.number_of(0) == 3 + 3
 
 
 def test_bouts_come_from_the_chosen_recordings_also_without_embeddings(store, clustered):
