@@ -11,6 +11,7 @@
     sb.compare(clusters, "groups.csv")                      # do groups of animals differ? -> Profiles
     sb.neighbors(embeddings, "mouse1:100-160")              # bouts like this one -> Neighbors
     sb.report(store, embeddings, "report.html")             # map, skeletons and ethogram in a browser
+    sb.render(store, "movies", videos="raw_videos")         # poses and labels drawn on the videos
 
     results = sb.probe(encoder, store, "behavior")          # scores of a linear classifier -> ProbeResults
     sb.annotate(encoder, store, results)                    # labels for recordings -> Annotations
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ssl_behavior.simulate import simulate_tracks
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
+    from ssl_behavior.videos import render
 
 __all__ = [
     "SKELETONS",
@@ -74,6 +76,7 @@ __all__ = [
     "pretrain",
     "probe",
     "read",
+    "render",
     "report",
     "simulate_tracks",
     "write_store",
@@ -87,6 +90,7 @@ _HOME = {
     "Profiles": "clusters.group_comparison",
     "describe": "clusters",
     "report": "reports",
+    "render": "videos",
     "Neighbors": "retrieval",
     "neighbors": "retrieval",
     "Embeddings": "embedding",

@@ -35,8 +35,11 @@ _OUTSIDE, _LINES, _QUIET, _INK, _FAINT = (
     (104, 112, 122),
 )
 _CURSOR: Color = (214, 30, 30)
-_ROOM = 1.25
-"""Half of a cell's smaller side, in the distance of the animals' points from their middle in nine of ten frames."""
+_ROOM, _ROOM_ALONE = 1.15, 1.8
+"""Half of a cell's free part, in the distance of the animals' points from their middle in nine of ten frames. A single
+animal has more room, to see where it goes."""
+_CAPTION, _BAR = 24, 14
+"""Lines of a cell that its caption and its bar of time cover, in a movie of 720 lines."""
 _REACH_SHARE = 0.9
 _SMOOTH_SECONDS = 0.25
 _PAGE_LINES = 720
@@ -183,8 +186,10 @@ class _ShownCell:
     ) -> None:
         self.store, self.cell, self.unit, self.color = store, cell, unit, color
         self.width, self.height = size
-        self.scale = min(size) / 2 / (_ROOM * reach)
-        self.step = _ROOM * reach
+        free = max(self.height - (_CAPTION + _BAR) * unit, self.height / 2)
+        room = reach * (_ROOM_ALONE if len(cell.actors) == 1 else _ROOM)
+        self.scale, self.step = min(self.width, free) / 2 / room, room
+        self.free = np.array([self.width, free])
         frames = cell.frames()
         self.first, self.camera = int(frames[0]), self._camera(frames, reach)
         self.arena = arena_of(store, cell.row)
@@ -202,7 +207,7 @@ class _ShownCell:
         padded = np.pad(centers, ((half, half), (0, 0)), mode="edge")
         sums = np.cumsum(np.pad(padded, ((1, 0), (0, 0))), axis=0)
         smooth = (sums[2 * half + 1 :] - sums[: -2 * half - 1]) / (2 * half + 1)
-        slack = np.maximum(np.array([self.width, self.height]) / 2 / self.scale - reach, 0)
+        slack = np.maximum(self.free / 2 / self.scale - reach, 0)
         # It begins where most of the bout stays inside.
         place = np.clip(np.median(smooth, axis=0), smooth[0] - slack, smooth[0] + slack)
         path = []
@@ -211,6 +216,11 @@ class _ShownCell:
             path.append(place)
         return np.array(path)
 
+    def corner_at(self, frame: int) -> np.ndarray:
+        """Point of the tracks' plane at the left upper corner in a frame of the recording, float64 [2]."""
+        middle: np.ndarray = self.camera[min(max(frame - self.first, 0), len(self.camera) - 1)]
+        return middle - (self.free / 2 + (0, min(_CAPTION * self.unit, self.height / 4))) / self.scale
+
     def arena_middle(self) -> np.ndarray:
         x0, y0, x1, y1 = arena_of(self.store, self.cell.row)
         return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
@@ -218,8 +228,7 @@ class _ShownCell:
     def draw(self, picture: np.ndarray, seconds: Number) -> None:
         """Draw the cell at a time of the movie."""
         frame, inside = self.cell.frame_at(seconds)
-        middle = self.camera[min(max(frame - self.first, 0), len(self.camera) - 1)]
-        corner = middle - np.array([self.width, self.height]) / 2 / self.scale
+        corner = self.corner_at(frame)
         if not self._draw_video(picture, frame, corner):
             self._draw_arena(picture, corner)
         points = (self.store.keypoints[self.cell.row.offset + frame] - corner + 0.5) * self.scale - 0.5
