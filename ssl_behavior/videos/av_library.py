@@ -22,8 +22,6 @@ def load_av() -> ModuleType:
         import av
     except ImportError as error:
         raise InputError(f"videos need PyAV ({error}): pip install 'ssl-behavior[video]'") from None
-    # Remarks of decoders about single frames are no news to a user.
-    av.logging.set_level(av.logging.PANIC)
     module: ModuleType = av
     return module
 
