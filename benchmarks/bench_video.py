@@ -3,11 +3,10 @@
     python benchmarks/bench_video.py [--frames 300] [--size 1280x720] [--folder DIR]
 
 Two simulated mice with all their label streams, rendered by `ssl_behavior.videos` in an empty arena, on a made video of
-1024 x 570 pixels (decoded in the same run), and as grid movies of 16 bouts, without and
-with the video. The ceiling is the writer alone: the same
-number of constant pictures of the same size, converted and encoded in the same way. It is measured before and after.
-Encoding runs beside drawing, on as many cores as there are; `load` says how busy they were. `reader` is decoding alone:
-frames one after the other, and in random order. The last line of stdout is one JSON object.
+1024 x 570 pixels (decoded in the same run), and as grid movies of 16 bouts, without and with the video. The ceiling is
+the writer alone: the same number of constant pictures of the same size, converted and encoded in the same way. It is
+measured before and after. Encoding runs beside drawing, on as many cores as there are; `load` says how busy they were.
+`reader` is decoding alone: frames one after the other, and in random order. The last line of stdout is one JSON object.
 """
 
 import argparse

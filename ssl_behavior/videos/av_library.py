@@ -22,7 +22,7 @@ def load_av() -> ModuleType:
         import av
     except ImportError as error:
         raise InputError(f"videos need PyAV ({error}): pip install 'ssl-behavior[video]'") from None
-    # Its log stays off, as it is: a thread of a decoder that logs waits for Python, which may be waiting for the decoder.
+    # Its log stays off, as it is: a decoder's thread that logs waits for Python, which may be waiting for the decoder.
     module: ModuleType = av
     return module
 

@@ -42,6 +42,8 @@ _CAPTION, _BAR = 24, 14
 """Lines of a cell that its caption and its bar of time cover, in a movie of 720 lines."""
 _REACH_SHARE = 0.9
 _SMOOTH_SECONDS = 0.25
+_MOST_KEPT = 48 << 20
+"""Bytes of a cell's pictures that are kept in memory: five seconds of a sixteenth of 1280 x 720 pixels are 22 MB."""
 _PAGE_LINES = 720
 
 
@@ -194,6 +196,9 @@ class _ShownCell:
         self.first, self.camera = int(frames[0]), self._camera(frames, reach)
         self.arena = arena_of(store, cell.row)
         self.style = PoseStyle.of(store.skeleton, 0.62 * unit)
+        # A loop begins again without decoding again.
+        self._kept: dict[int, np.ndarray] = {}
+        self._keeps = 3 * self.width * self.height * len(frames) <= _MOST_KEPT
         self.reader: VideoReader | None = None
         if cell.video is not None:
             self.numbers = matched_frames(store, cell.row.id, cell.video)
@@ -228,13 +233,22 @@ class _ShownCell:
     def draw(self, picture: np.ndarray, seconds: Number) -> None:
         """Draw the cell at a time of the movie."""
         frame, inside = self.cell.frame_at(seconds)
+        if frame in self._kept:
+            picture[:] = self._kept[frame]
+        else:
+            self._draw_animals(picture, frame)
+            if self._keeps:
+                self._kept[frame] = picture.copy()
+        self._draw_caption(picture)
+        self._draw_progress(picture, inside)
+
+    def _draw_animals(self, picture: np.ndarray, frame: int) -> None:
+        """Draw the animals of a frame on the video, or in an empty arena."""
         corner = self.corner_at(frame)
         if not self._draw_video(picture, frame, corner):
             self._draw_arena(picture, corner)
         points = (self.store.keypoints[self.cell.row.offset + frame] - corner + 0.5) * self.scale - 0.5
         draw_poses(picture, points, self.style, self.cell.actors)
-        self._draw_caption(picture)
-        self._draw_progress(picture, inside)
 
     def _draw_video(self, picture: np.ndarray, frame: int, corner: np.ndarray) -> bool:
         """Part of the video's frame; False if there is none."""

@@ -38,7 +38,10 @@ class VideoReader:
         with reading_errors(self.path):
             self._container: Any = load_av().open(str(self.path))
             self._stream = video_stream(self._container, self.path)
-        self._stream.thread_type = "AUTO" if threads else "SLICE"
+        if threads:
+            self._stream.thread_type = "AUTO"
+        else:
+            self._stream.codec_context.thread_count = 1
         self._frames: Iterator[Any] = iter(())
         self._at, self._picture = -1, np.zeros((0, 0, 3), np.uint8)
         self._started = False
