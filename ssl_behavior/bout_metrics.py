@@ -141,14 +141,19 @@ def find_bouts(shown: np.ndarray, known: np.ndarray | None = None, lengths: Sequ
         )
     states = np.where(known, shown.astype(np.int8), np.int8(-1))
     firsts = np.cumsum([0, *lengths])
-    # Runs of equal states; empty recordings repeat a border.
-    edges = np.unique(np.concatenate([firsts, np.flatnonzero(states[1:] != states[:-1]) + 1]))
+    begins = np.ones(len(states) + 1, bool)
+    begins[1:-1] = states[1:] != states[:-1]
+    begins[firsts] = True
+    edges = np.flatnonzero(begins)
     starts, stops = edges[:-1], edges[1:]
     recording = np.searchsorted(firsts, starts, side="right") - 1
     plain = states[starts] == 0
     # A neighboring run without the behavior, in the same recording, shows where a bout begins or ends.
     same = recording[1:] == recording[:-1]
-    before, after = np.append(False, plain[:-1] & same)[: len(starts)], np.append(plain[1:] & same, False)[: len(starts)]
+    before, after = (
+        np.append(False, plain[:-1] & same)[: len(starts)],
+        np.append(plain[1:] & same, False)[: len(starts)],
+    )
     bouts = states[starts] == 1
     return BoutSpans(starts[bouts], stops[bouts], recording[bouts], before[bouts], after[bouts])
 

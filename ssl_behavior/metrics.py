@@ -32,6 +32,7 @@ __all__ = [
     "confusion_counts",
     "interval",
     "macro",
+    "mean_defined",
     "resample_counts",
     "summarize",
 ]
@@ -172,6 +173,14 @@ def macro(values: Sequence[float | None]) -> float | None:
     """
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
+
+
+def mean_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis without NaN; NaN if all values are NaN."""
+    defined = np.isfinite(values)
+    count = defined.sum(axis=-1)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def summarize(values: Sequence[float | None]) -> Summary:
