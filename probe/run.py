@@ -397,9 +397,9 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
         "AP and F1 weigh all frames equally in training; F1 balanced weighs all classes equally.",
         f"Settings were chosen on {_chosen_on(plan)}.",
-        "Bouts: F1 counts a true and a predicted bout as a match if their intersection over union (IoU) is large enough; "
-        "bias and error of onset and offset are medians over matched bouts, with and without the sign; fragments are "
-        "predicted bouts for each bout that is found. Means leave out classes without such bouts.",
+        "Bouts: F1 counts a true and a predicted bout as a match if their intersection over union (IoU) is large "
+        "enough; bias and error of onset and offset are medians over matched bouts, with and without the sign; "
+        "fragments are predicted bouts for each bout that is found. Means leave out classes without such bouts.",
     ]
     if split.evaluated_on == "validation":
         notes.append("The split has no test part: these are results on the validation recordings.")

@@ -7,11 +7,11 @@ Two bouts overlap if they share a frame. Their intersection over union (IoU) is 
 number of frames of either. Matching is one to one: the overlapping pair with the greatest IoU is matched first, then
 the next one whose two bouts are still free, and so on (the earlier pair first among equals). Sources of definitions:
 
-- F1 at IoU thresholds is that of temporal action segmentation (Lea et al. 2017, arXiv:1611.05267): a match counts if its
-  IoU reaches the threshold; every bout that is then left over is an error. JABS (github.com/KumarLabJax/JABS-postprocess)
-  counts a true bout as found if any predicted one exceeds the threshold, so that one long prediction can find several
-  bouts at thresholds below one half; here it finds one. From one half on, both agree, but for an IoU exactly at the
-  threshold, which JABS counts neither as a match nor as an error.
+- F1 at IoU thresholds is the score of temporal action segmentation (Lea et al. 2017, arXiv:1611.05267): a match
+  counts if its IoU reaches the threshold, and all other bouts are errors. JABS (github.com/KumarLabJax/JABS-postprocess)
+  counts a true bout as found if the IoU with any predicted one exceeds the threshold. One long prediction can then find
+  several bouts at thresholds below one half; here it finds one. From one half on both agree, but for an IoU exactly at
+  the threshold, which JABS counts neither as found nor as missed.
 - BANOS (Chindemi, Bellone and Girard 2025, arXiv:2508.04255; github.com/BelloneLab/BANOS) has four measures: detection
   accuracy (precision, recall, F1 of bouts that overlap at all), segment overlap, temporal precision and intra-bout
   continuity. BANOS scores each file and takes the mean; it gives 1 to a file without the
@@ -137,7 +137,7 @@ def find_bouts(shown: np.ndarray, known: np.ndarray | None = None, lengths: Sequ
     known = np.ones(len(shown), bool) if known is None else known
     if len(known) != len(shown) or sum(lengths) != len(shown):
         raise InputError(
-            f"`shown` has {len(shown)} frames, `known` {len(known)} and `lengths` {sum(lengths)}; expected equal numbers"
+            f"`shown` has {len(shown)} frames, `known` {len(known)} and `lengths` {sum(lengths)}; all must agree"
         )
     states = np.where(known, shown.astype(np.int8), np.int8(-1))
     firsts = np.cumsum([0, *lengths])
