@@ -150,10 +150,8 @@ def find_bouts(shown: np.ndarray, known: np.ndarray | None = None, lengths: Sequ
     plain = states[starts] == 0
     # A neighboring run without the behavior, in the same recording, shows where a bout begins or ends.
     same = recording[1:] == recording[:-1]
-    before, after = (
-        np.append(False, plain[:-1] & same)[: len(starts)],
-        np.append(plain[1:] & same, False)[: len(starts)],
-    )
+    before, after = np.zeros((2, len(starts)), bool)
+    before[1:], after[:-1] = plain[:-1] & same, plain[1:] & same
     bouts = states[starts] == 1
     return BoutSpans(starts[bouts], stops[bouts], recording[bouts], before[bouts], after[bouts])
 

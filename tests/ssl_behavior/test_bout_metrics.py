@@ -87,6 +87,13 @@ def test_matches_are_one_to_one_and_the_best_comes_first():
     assert comparison.matched.tolist() == [True, False, True]
 
 
+def test_the_earlier_of_equal_pairs_is_matched():
+    halves = scores(frames([(20, 40)]), frames([(20, 29), (31, 40)]))
+    assert (halves["onset"], halves["offset"]) == (0.0, -11 / FPS)
+    covered = scores(frames([(20, 29), (31, 40)]), frames([(20, 40)]))
+    assert (covered["onset"], covered["offset"]) == (0.0, 11 / FPS)
+
+
 def test_frames_without_annotation_cut_bouts_and_hide_edges():
     target = frames([(20, 60)]).astype(int)
     target[30:35] = -1
