@@ -9,14 +9,13 @@ the next one whose two bouts are still free, and so on (the earlier pair first a
 
 - F1 at IoU thresholds is the score of temporal action segmentation (Lea et al. 2017, arXiv:1611.05267): a match
   counts if its IoU reaches the threshold, and all other bouts are errors. JABS counts a true bout as found if the IoU
-  with any predicted one exceeds the threshold (github.com/KumarLabJax/JABS-postprocess). One long prediction can then
-  find several bouts at thresholds below one half; here it finds one. From one half on both agree, but for an IoU exactly
-  at the threshold, which JABS counts neither as found nor as missed.
+  with any predicted one exceeds the threshold (github.com/KumarLabJax/JABS-postprocess). Below one half, one long
+  prediction can then find several bouts; here it finds one. From one half on both agree, but for an IoU exactly at the
+  threshold, which JABS counts neither as found nor as missed.
 - BANOS (Chindemi, Bellone and Girard 2025, arXiv:2508.04255; github.com/BelloneLab/BANOS) has four measures: detection
   accuracy (precision, recall, F1 of bouts that overlap at all), segment overlap, temporal precision and intra-bout
-  continuity. BANOS scores each file and takes the mean; it gives 1 to a file without the
-  behavior where none was predicted, and 0 where some was. Here bouts of all recordings are pooled, and such a
-  recording adds nothing but its false bouts.
+  continuity. BANOS scores each file and takes the mean; a file without the behavior has 1 if none was predicted, else
+  0. Here bouts of all recordings are pooled, and such a recording adds its false bouts only.
 
 Frames without annotation never count. They cut a bout, true or predicted, as an end of the recording does.
 """
