@@ -114,6 +114,9 @@ def test_bouts_end_with_their_recording():
     assert (spans.start.tolist(), spans.stop.tolist(), spans.recording.tolist()) == ([90, 100], [100, 110], [0, 2])
     assert spans.start_seen.tolist() == [True, False] and spans.stop_seen.tolist() == [False, True]
     assert scores(shown, shown, lengths=[100, 100])["true_bouts"] == 2
+    # The neighboring recording does not show where a bout begins or ends.
+    borders = find_bouts(frames([(80, 100), (150, 170)]), lengths=[100, 50, 50])
+    assert borders.start_seen.tolist() == [True, False] and borders.stop_seen.tolist() == [False, True]
     whole = find_bouts(np.ones(7, bool))
     assert len(whole) == 1 and not whole.start_seen.any() and not whole.stop_seen.any()
     assert len(find_bouts(np.zeros(0, bool))) == 0
