@@ -20,7 +20,7 @@ MAY_IMPORT_PICKLE = {"ssl_behavior/io/pickled_npy.py", "ssl_behavior/checkpoint.
 # The command line: these modules, and every `main` and `_parser`.
 COMMAND_LINE = {
     "pretrain/command.py", "pretrain/config_sources.py", "probe/annotate_command.py", "probe/calms21/command.py",
-    "probe/command.py", "ssl_behavior/cli.py",
+    "probe/command.py", "probe/labeling/command.py", "ssl_behavior/cli.py",
 }  # fmt: skip
 # Functions that name options of other programs: git, and the official converter of CalMS21.
 MAY_NAME_OPTIONS = {"git_commit", "_refuse_features", "_npy_sequences"}

@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),
     "benchmark": Verb("probe.calms21.command", "run the CalMS21 paper's systems and ours, on the release or a store"),
     "annotate": Verb("probe.annotate_command", "label recordings with a run trained on labels, or with a saved probe"),
+    "label": Verb("probe.labeling.command", "label a new behavior in the browser: search, answer, correct, take away"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store", shared=True),
     "describe": Verb("ssl_behavior.commands.describe", "describe clusters in numbers and words, and compare groups"),
     "export": Verb("ssl_behavior.commands.export", "export clusters, labels or embeddings to other tools"),

@@ -1,0 +1,102 @@
+// The Trust view: how good the labels are, as far as the random share of the answers can say.
+
+import { addressOf, makeBanner } from "./app.js";
+import { get } from "./connection.js";
+import { calibrationChart, historyChart, intervalBar } from "./trust_charts.js";
+
+const SCORES = [
+  ["precision", "Precision", "Of the frames that the model calls the behavior, how many are."],
+  ["recall", "Recall", "Of the frames of the behavior, how many the model finds."],
+  ["ap", "Average precision", "How well the model ranks frames, over all thresholds."],
+  ["share", "Share of all frames", "How much of the recordings is the behavior."],
+];
+
+const CALIBRATION = "Of the frames to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals.";
+const HISTORY = "The estimate after so many answers, as far as it was worth something.";
+
+/** The view: {node, open}. */
+export function makeTrust(app) {
+  const banner = makeBanner();
+  const message = element("p", { class: "verdict", role: "status" });
+  const body = element("div", { class: "trust-grid" });
+  const target = makeTarget(() => refresh());
+  const node = element("div", { class: "trust" }, banner.node, message, body);
+
+  async function refresh() {
+    if (app.view !== "trust") return;
+    const { behavior } = app;
+    if (!behavior) return say({ enough: false, message: "There is no behavior yet." });
+    banner.clear();
+    try {
+      const trust = await get("/api/trust", { behavior, target: target.value() });
+      if (behavior === app.behavior) draw(trust);
+    } catch (error) {
+      banner.show(error);
+    }
+  }
+
+  function say({ enough, message: text, answers }) {
+    message.classList.toggle("enough", enough);
+    message.replaceChildren(element("strong", {}, enough ? "✓ An honest estimate:" : "⚠ Not to be trusted yet:"), " ", text || `From ${answers} answers to bouts drawn at random, which no search and no model chose.`,
+      ...(enough || !app.behavior ? [] : [" ", element("a", { href: addressOf(app, "learn") }, "Go on in Learn")]));
+  }
+
+  function draw(trust) {
+    say(trust);
+    body.classList.toggle("worthless", !trust.enough);
+    target.show(trust);
+    const width = 460;
+    const known = trust.history.length > 1;
+    const calibrated = trust.enough && trust.calibration.length > 0;
+    const estimates = panel("Estimates", trust.enough ? scores(trust) : element("p", { class: "hint" }, basis(trust)), trust.enough ? basis(trust) : null);
+    const calibration = panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && CALIBRATION);
+    const history = panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && HISTORY);
+    body.replaceChildren(element("div", {}, estimates, calibration), element("div", {}, panel("Time to go", target.node), history));
+  }
+
+  app.on("behavior", refresh);
+  for (const told of ["answers", "back"]) app.on(told, refresh);
+  return { node, open: refresh };
+}
+
+const later = () => element("p", { class: "hint" }, "Appears with more answers.");
+const basis = ({ answers, positives, threshold }) => `${answers} random answers so far, ${positives} of them yes. A frame counts as the behavior from a probability of ${percent(threshold)}.`;
+
+function panel(title, content, hint = null) {
+  return element("section", { class: "panel" }, element("h2", {}, title), content, hint ? element("p", { class: "hint" }, hint) : null);
+}
+
+function scores(trust) {
+  const rows = SCORES.map(([key, name, words]) => {
+    const value = trust[key];
+    const cells = value
+      ? [element("td", { class: "value" }, percent(value.value)), element("td", { class: "interval" }, `${percent(value.low)} – ${percent(value.high)}`), element("td", { class: "bar-cell" }, intervalBar(value, name))]
+      : [element("td", { class: "value" }, "–"), element("td", { class: "interval" }, "unknown"), element("td", {})];
+    return element("tr", {}, element("th", { scope: "row" }, name, element("small", {}, words)), ...cells);
+  });
+  const head = element("tr", {}, ...["", "Value", "95 % interval", ""].map((text) => (text ? element("th", { scope: "col" }, text) : element("td", {}))));
+  return element("table", { class: "scores" }, element("thead", {}, head), element("tbody", {}, ...rows));
+}
+
+/** The wanted precision, and the time that it takes. */
+function makeTarget(changed) {
+  const field = element("input", { type: "number", min: "50", max: "99", step: "1", value: "90", "aria-label": "Wanted precision in percent" });
+  const words = element("p", { class: "time-to-go", role: "status" });
+  const pace = element("p", { class: "hint" });
+  const node = element("div", {}, element("label", {}, "Wanted precision", field, "%"), words, pace);
+  field.addEventListener("change", () => field.reportValidity() && changed());
+  return {
+    node,
+    value: () => Math.min(0.99, Math.max(0.5, Number(field.value) / 100 || 0.9)),
+    show({ target_message: text, seconds_to_target: seconds, seconds_per_answer: each }) {
+      words.textContent = seconds === null || seconds === undefined ? text : `${duration(seconds)}. ${text}`;
+      pace.textContent = each ? `An answer takes you ${each.toFixed(1)} s (median).` : "";
+    },
+  };
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

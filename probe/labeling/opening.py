@@ -1,0 +1,88 @@
+"""`Opening`: a session that opens in the background, so that the page is there while the libraries load."""
+
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from ssl_behavior.errors import InputError
+
+if TYPE_CHECKING:
+    from probe.labeling.session import LabelSession
+
+__all__ = ["Opening", "StillOpeningError"]
+
+_TOLD_SECONDS = 3.0
+"""Time that a page has to ask why nothing opened, before the application ends."""
+
+
+class StillOpeningError(InputError):
+    """The session is not there yet."""
+
+    preparing = {"stage": "opening the project", "share": 0.0}  # noqa: RUF012 - not changed
+
+    def __init__(self) -> None:
+        super().__init__("the project is being opened")
+
+
+class Opening:
+    """Stands for a session: has its attributes once it is open, and refuses until then.
+
+    Parameters
+    ----------
+    make : opens the session.
+
+    Attributes
+    ----------
+    failure : what `make` raised; every request is told it.
+    """
+
+    def __init__(self, make: "Callable[[], LabelSession]") -> None:
+        self.failure: Exception | None = None
+        self._make = make
+        self._session: LabelSession | None = None
+        self._failed: Callable[[], object] = bool
+        self._asked, self._told, self._lock = False, Event(), Lock()
+        self._thread = Thread(target=self._open, daemon=True, name="open the labeling project")
+
+    def start(self, failed: Callable[[], object]) -> None:
+        """Begin; `failed` is called if there is no session to wait for."""
+        self._failed = failed
+        self._thread.start()
+
+    def _open(self) -> None:
+        try:
+            self._session = self._make()
+        except Exception as error:  # noqa: BLE001 - raised by the requests, and by who waits for `close`
+            with self._lock:
+                self.failure, waits = error, self._asked
+            if waits:
+                self._told.wait(_TOLD_SECONDS)
+            self._failed()
+
+    def __getattr__(self, name: str) -> Any:
+        """Attribute of the session.
+
+        Raises
+        ------
+        StillOpeningError
+            If the session is not open yet.
+        Exception
+            The failure, if it could not be opened.
+        """
+        if name.startswith("_"):
+            raise AttributeError(name)
+        with self._lock:
+            self._asked = True
+        if self.failure is not None:
+            self._told.set()
+            raise self.failure
+        if self._session is None:
+            raise StillOpeningError
+        return getattr(self._session, name)
+
+    def close(self) -> None:
+        """Wait for the session, and close it."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._session is not None:
+            self._session.close()
