@@ -84,10 +84,10 @@ def test_undo_and_redo_are_steps_of_an_annotator(session, edit):
     edit((20, 26, "no"), kind="split")
     assert session.undo(behavior="strike", annotator="Ben")["event"] is None
     assert "Taken back" in session.undo(behavior="strike", annotator="Ann")["sentence"]
-    states = session._decisions.states("strike", "r0")
+    states = session.decisions.states("strike", "r0")
     assert (states[10:30] == 1).all()
     session.redo(behavior="strike", annotator="Ann")
-    assert (session._decisions.states("strike", "r0")[20:26] == 0).all()
+    assert (session.decisions.states("strike", "r0")[20:26] == 0).all()
 
 
 def test_a_relabeled_bout_changes_both_behaviors_in_one_step(session):
@@ -98,10 +98,10 @@ def test_a_relabeled_bout_changes_both_behaviors_in_one_step(session):
         {"behavior": "climb", "row": "r0", "start": 10, "stop": 30, "decision": "yes"},
     ]
     session.edit(key="relabel", behavior="strike", annotator="Ann", kind="relabel", edits=edits)
-    assert (session._decisions.states("climb", "r0")[8:32] == [-1] * 2 + [1] * 20 + [-1] * 2).all()
+    assert (session.decisions.states("climb", "r0")[8:32] == [-1] * 2 + [1] * 20 + [-1] * 2).all()
     session.undo(behavior="strike", annotator="Ann")
     assert session.timeline(behavior="climb", row="r0")["answers"] == []
-    assert session._decisions.states("strike", "r0")[15] == 1
+    assert session.decisions.states("strike", "r0")[15] == 1
 
 
 def test_short_and_improbable_bouts_are_hidden_not_deleted(taught):
@@ -116,10 +116,10 @@ def test_short_and_improbable_bouts_are_hidden_not_deleted(taught):
 
 
 def test_draws_wait_for_their_answer_and_are_logged_before_it(taught, embeddings, tmp_path):
-    open_draws = [one for one in taught._decisions.draws("strike") if not taught._decisions.is_decided(one)]
+    open_draws = [one for one in taught.decisions.draws("strike") if not taught.decisions.is_decided(one)]
     for _ in range(4):
         taught.proposals(behavior="strike", k=8)
-    still = [one for one in taught._decisions.draws("strike") if not taught._decisions.is_decided(one)]
+    still = [one for one in taught.decisions.draws("strike") if not taught.decisions.is_decided(one)]
     # Two of eight turns are random: more never wait.
     assert len(open_draws) <= len(still) <= 2
     again = LabelSession(taught.store, embeddings, taught.log.folder, wait=True)
@@ -129,10 +129,10 @@ def test_draws_wait_for_their_answer_and_are_logged_before_it(taught, embeddings
 
 
 def test_a_session_goes_on_where_another_ended(taught, embeddings):
-    before = taught._learner("strike").head
+    before = taught.learner("strike").head
     again = LabelSession(taught.store, embeddings, taught.log.folder, wait=True)
     assert again.project()["behaviors"] == taught.project()["behaviors"]
-    np.testing.assert_allclose(again._learner("strike").head.logits, before.logits, atol=0.02)
+    np.testing.assert_allclose(again.learner("strike").head.logits, before.logits, atol=0.02)
     again.close()
 
 
@@ -182,7 +182,7 @@ def test_files_of_every_format(taught, format):
 def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
     taught.take(what="probe", behaviors=["strike"])
     labeled = annotate(embeddings, taught.store, taught.log.folder / "probe", verbose=False)
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     shown = taught.probability(learner, "r3") >= 0.5
     assert shown.any()
     assert (labeled["r3"].labels["strike"].frames == shown).mean() > 0.995
