@@ -102,7 +102,7 @@ class Loop:
 
     def first_bout(self, generator: np.random.Generator) -> tuple[str, int, int]:
         """A random segment with the behavior in half of it or more."""
-        candidates = self.session._ready()
+        candidates = self.session.candidates()
         share = np.array([
             self.truth.of(candidates.rows[row], start, stop).mean()
             for row, start, stop in zip(candidates.row, candidates.start, candidates.stop, strict=True)
@@ -111,7 +111,7 @@ class Loop:
         return candidates.rows[candidates.row[pick]].id, int(candidates.start[pick]), int(candidates.stop[pick])
 
     def learner(self) -> Learner:
-        return self.session._learner(self.behavior)
+        return self.session.learner(self.behavior)
 
     def run(self, strategy: str, most: int, seed: int) -> Iterator[int]:
         """Answer, and yield the number of answers after each."""
@@ -129,7 +129,7 @@ class Loop:
         self, strategy: str, first: tuple[str, int, int], generator: np.random.Generator
     ) -> Iterator[tuple[str, int, int, str, str]]:
         if strategy in ("random", "whole"):
-            candidates = self.session._ready()
+            candidates = self.session.candidates()
             order = generator.permutation(len(candidates))
             if strategy == "whole":
                 rank = generator.permutation(len(candidates.rows))
@@ -174,7 +174,7 @@ def frame_logits(learner: Learner, head: Head, row: EmbeddingRow) -> np.ndarray:
 
 def reference(session: LabelSession, truth: Truth, rows: list[EmbeddingRow]) -> float:
     """AP of the head of all labels, from every sixth frame; the best of all penalties, on the unseen recordings."""
-    space, learned = session._ready().space, list(session.rows.values())
+    space, learned = session.candidates().space, list(session.rows.values())
     picks = np.concatenate([np.arange(row.offset, row.offset + row.frames, 6) for row in learned])
     points = torch.from_numpy(space.gather(session.embeddings, picks))
     target = torch.from_numpy(np.concatenate([truth.of(row)[::6] for row in learned]).astype(np.int64))[:, None]
@@ -203,7 +203,7 @@ def estimates(loop: Loop, rows: list[EmbeddingRow]) -> dict[str, Any]:
     for where, own in (("learned", list(loop.session.rows.values())), ("unseen", rows)):
         positive = np.concatenate([answered_frames(loop.truth, row) for row in own])
         logit = np.concatenate([frame_logits(learner, heads.get(row.recording, learner.head), row) for row in own])
-        predicted = loop.session._calibration(learner).probability(logit) >= found["threshold"]
+        predicted = loop.session.estimates.calibration(learner.behavior).probability(logit) >= found["threshold"]
         hits = int((positive & predicted).sum())
         result[where] = {
             "ap": float(average_precision_score(positive, logit)),

@@ -17,7 +17,8 @@ from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import in_temporary_folder
 from ssl_behavior.hub import downloaded
-from ssl_behavior.plots import annotator_matrix, calibration, confusion, few_label_curve
+from ssl_behavior.plots import annotator_matrix, bout_scores, calibration, confusion, few_label_curve
+from ssl_behavior.plots.probe_contents import stored
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import Progress, listed, make_console, progress_if, quoted
@@ -27,6 +28,8 @@ __all__ = ["ProbeResults", "probe", "run_folder"]
 _NAMED = ("runs", "store", "task", "out", "split", "seeds", "references")
 """Fields of the configuration that are arguments of their own."""
 _SCORES = ("ap", "f1", "f1_balanced", "precision", "recall")
+_SHARED = ("representation", "percent", "smoothed")
+_BOUTS = "scores of bouts"
 _HEADLINES = {"ap": "macro AP", "f1": "macro F1", "f1_balanced": "macro F1 balanced"}
 
 
@@ -34,6 +37,7 @@ PLOTS: dict[str, Callable[..., Any]] = {
     "few_label_curve": few_label_curve,
     "confusion": confusion,
     "calibration": calibration,
+    "bouts": bout_scores,
     "annotator_matrix": annotator_matrix,
 }
 """Plots of a probe's results."""
@@ -59,9 +63,8 @@ class ProbeResults(Described):
         InputError
             If pandas is not installed.
         """
-        shared = ("representation", "percent", "smoothed")
         records = [
-            {name: row[name] for name in shared}
+            {name: row[name] for name in _SHARED}
             | {"class": behavior}
             | {title: _number(scores[score][part]) for score in _SCORES for title, part in _columns_of(score)}
             | {"support": scores["support"]}
@@ -70,13 +73,43 @@ class ProbeResults(Described):
         ]
         return data_frame({name: [record[name] for record in records] for name in records[0]})
 
-    def plot(self, kind: str | None = None, **options: Any) -> Any:
-        """Draw the results, see the function of the same name in `ssl_behavior.plots`.
+    def bouts_to_frame(self, *, by_recording: bool = False) -> Any:
+        """A pandas DataFrame of bout scores, with a row per representation, label share and class.
+
+        The columns are Brier score and the scores of `ssl_behavior.bout_metrics.BOUT_SCORES`, means over seeds, with
+        standard deviation ("_std") and ends of the 95 % bootstrap interval over recordings ("_low", "_high"). NaN =
+        undefined. The background has no bouts.
 
         Parameters
         ----------
-        kind : "few_label_curve", "confusion", "calibration" or "annotator_matrix"; None = the first that the results
-            hold: scores for several shares of the labels, agreement of annotators, a confusion matrix, calibration.
+        by_recording : a row for each scored recording in which the class is annotated, with the scores that results
+            hold of each recording.
+
+        Raises
+        ------
+        InputError
+            If the results are of an older version, or pandas is not installed.
+        """
+        records: list[dict[str, Any]] = []
+        for row in self.results["rows"]:
+            shared = {name: row[name] for name in _SHARED}
+            recordings, bouts = stored(row, "recordings", _BOUTS), stored(row, "bouts", _BOUTS)
+            for name, scores in bouts.items():
+                if by_recording:
+                    records += [shared | {"class": name} | one for one in _recordings(recordings[name])]
+                else:
+                    of_class = {"brier": row["brier"][name]} | scores
+                    records.append(shared | {"class": name} | _with_intervals(of_class))
+        return data_frame({name: [record[name] for record in records] for name in records[0]} if records else {})
+
+    def plot(self, kind: str | None = None, **options: Any) -> Any:
+        """Draw the results, see the function of the same name in `ssl_behavior.plots` ("bouts": `bout_scores`).
+
+        Parameters
+        ----------
+        kind : "few_label_curve", "confusion", "calibration", "bouts" or "annotator_matrix"; None = the first that the
+            results hold: scores for several shares of the labels, agreement of annotators, a confusion matrix,
+            calibration.
         options : further arguments of that function, such as `representation` and `ax`.
 
         Raises
@@ -111,6 +144,24 @@ class ProbeResults(Described):
 def _columns_of(score: str) -> tuple[tuple[str, str], tuple[str, str]]:
     """Columns of a score, and the part of its summary that each shows."""
     return (score, "mean"), (f"{score}_std", "std")
+
+
+def _with_intervals(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Columns of scores, with standard deviations and intervals."""
+    columns: dict[str, float] = {}
+    for name, score in scores.items():
+        between = score["interval"] or {"low": None, "high": None}
+        values = {"": score["mean"], "_std": score["std"], "_low": between["low"], "_high": between["high"]}
+        columns |= {f"{name}{ending}": _number(value) for ending, value in values.items()}
+    return columns
+
+
+def _recordings(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """A record for each recording."""
+    return [
+        {name: value if name == "recording" else _number(value) for name, value in zip(columns, values, strict=True)}
+        for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def _number(value: float | None) -> float:

@@ -33,7 +33,7 @@ from probe.references import (
 from probe.representations import Representation, check_alignment, columns_without
 from probe.saved_probes import save_annotators, save_heads
 from probe.scores import ResultRow, score_parts, score_row
-from probe.tables import csv_text, markdown_text, rich_table
+from probe.tables import bout_summary, csv_text, markdown_text, rich_table
 from probe.tasks import MacroAverage, Task, make_task, parse_macro, targets, task_parts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
@@ -103,6 +103,7 @@ def run_probe(
         results["annotators"] = [matrix.to_dict() for matrix in matrices]
     _write(config.out, plan, trained, first, results, rows, notes, session.annotators, matrices)
     console.print(rich_table(rows, plan.title))
+    console.print(bout_summary(rows))
     for note in notes:
         console.print(Text(wording(note), style="dim"))
     if name_folder:
@@ -396,6 +397,9 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
         "AP and F1 weigh all frames equally in training; F1 balanced weighs all classes equally.",
         f"Settings were chosen on {_chosen_on(plan)}.",
+        "Bouts: F1 counts a true and a predicted bout as a match if their intersection over union (IoU) is large "
+        "enough; bias and error of onset and offset are medians over matched bouts, with and without the sign; "
+        "fragments are predicted bouts for each bout that is found. Means leave out classes without such bouts.",
     ]
     if split.evaluated_on == "validation":
         notes.append("The split has no test part: these are results on the validation recordings.")

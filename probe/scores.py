@@ -5,6 +5,7 @@ for a task of several parts (annotators, behaviors), over the parts, per seed. M
 are over the seeds (Sun et al. 2021, arXiv:2104.02710, and the code behind its tables).
 
 Confusion matrices and calibration bins count the frames of all seeds together, so that each frame counts once a seed.
+Scores of bouts and Brier scores are those of `probe.bout_scores`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from probe.bout_scores import (
+    BoutResults,
+    ByClass,
+    EvaluatedFrames,
+    bout_results,
+    bout_results_of_parts,
+    seed_bout_scores,
+)
 from probe.experiment import BALANCED, DECISION, FITS, PLAIN, Experiment, Predictions, decide
-from probe.representations import all_frames
-from probe.tasks import MacroAverage, targets
+from probe.tasks import MacroAverage
 from ssl_behavior.metrics import (
     CalibrationBins,
     ClassScores,
@@ -28,6 +36,7 @@ from ssl_behavior.metrics import (
     confusion_counts,
     interval,
     macro,
+    mean_defined,
     resample_counts,
     summarize,
 )
@@ -97,6 +106,7 @@ class ResultRow:
     confusion : frames of each annotated class (row) predicted as each class (column) in the plain fit, in the order of
         `classes`; None = classes that do not exclude each other.
     calibration : class -> its probabilities in the plain fit, in bins; without classes that were never learned.
+    bouts : scores of bouts, and Brier scores, of the plain fit.
     parts : part of the task -> its row; empty for a task of one part.
     """
 
@@ -117,11 +127,13 @@ class ResultRow:
     facts: tuple[Mapping[str, Any], ...]
     confusion: tuple[tuple[int, ...], ...] | None = None
     calibration: Mapping[str, CalibrationBins] = field(default_factory=dict)
+    bouts: BoutResults = field(default_factory=BoutResults)
     parts: Mapping[str, "ResultRow"] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the first macro is the headline."""
-        values = asdict(replace(self, macros=(), parts={}))
+        values = asdict(replace(self, macros=(), parts={}, bouts=BoutResults()))
+        values |= self.bouts.to_dict()
         values["macros"] = [macro.to_dict() for macro in self.macros]
         values["parts"] = {name: part.to_dict() for name, part in self.parts.items()}
         values["classes"] = {
@@ -139,6 +151,7 @@ class _SeedScores:
     ----------
     confusion : see `confusion_counts`; None where classes do not exclude each other.
     bins : float64 [class, 3, bin], see `calibration_bins`; 0 for a class that could not be learned.
+    bouts : see `seed_bout_scores`.
     """
 
     plain: list[ClassScores]
@@ -148,6 +161,7 @@ class _SeedScores:
     f1_balanced: np.ndarray
     confusion: np.ndarray | None
     bins: np.ndarray
+    bouts: ByClass
 
 
 def score_row(
@@ -166,18 +180,11 @@ def score_row(
     macros : means to report; the first is the headline.
     postprocessed : score the probabilities after smoothing and tuning, if there are any.
     """
-    frames = all_frames(experiment.split.evaluate)
-    target = targets(experiment.store, experiment.task, frames.rows)
-    generator = numpy_generator(0, "bootstrap")
-    firsts, recording = np.unique(frames.recording, return_inverse=True)
-    counts = resample_counts(len(firsts), NUM_RESAMPLES, generator)
+    evaluated = EvaluatedFrames.of(experiment)
+    counts = resample_counts(len(evaluated.names), NUM_RESAMPLES, numpy_generator(0, "bootstrap"))
     seeds = [
         _score_seed(
-            experiment,
-            (postprocessed and predictions.postprocessed) or predictions.probability,
-            target,
-            recording,
-            counts,
+            experiment, (postprocessed and predictions.postprocessed) or predictions.probability, evaluated, counts
         )
         for predictions in seed_predictions
     ]
@@ -192,9 +199,9 @@ def score_row(
         num_train_frames=tuple(predictions.num_train_frames for predictions in seed_predictions),
         classes={name: _summaries(scores) for name, scores in by_seed.items()},
         by_seed=by_seed,
-        support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
+        support={name: int((evaluated.target[:, index] == 1).sum()) for index, name in enumerate(names)},
         macros=tuple(
-            _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(firsts))
+            _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(evaluated.names))
             for chosen in macros
         ),
         undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),
@@ -204,6 +211,7 @@ def score_row(
         facts=tuple(predictions.facts for predictions in seed_predictions),
         confusion=_confusion([seed.confusion for seed in seeds]),
         calibration=_calibration(names, np.sum([seed.bins for seed in seeds], axis=0)),
+        bouts=bout_results([seed.bouts for seed in seeds], macros, counts, evaluated.names),
     )
 
 
@@ -265,6 +273,7 @@ def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
         confusion=_confusion_of_parts(rows),
         calibration={name: _joined_bins([row.calibration[name] for row in rows if name in row.calibration])
                      for name in names if any(name in row.calibration for row in rows)},
+        bouts=bout_results_of_parts([row.bouts for row in rows]),
         parts=dict(parts),
     )  # fmt: skip
 
@@ -298,7 +307,7 @@ def _mean_of_parts(parts: Sequence[Mapping[str, Seeds]]) -> dict[str, Seeds]:
 
 def _macro_of_parts(parts: Sequence[MacroScores]) -> MacroScores:
     resampled = {
-        score: _mean_defined(np.stack([part.resampled[score] for part in parts], axis=-1)) for score in BOOTSTRAPPED
+        score: mean_defined(np.stack([part.resampled[score] for part in parts], axis=-1)) for score in BOOTSTRAPPED
     }
     several = all(part.ap_interval is not None for part in parts)
     return _macro_from(parts[0].name, _mean_of_parts([part.by_seed for part in parts]), resampled, several)
@@ -328,10 +337,10 @@ def _summaries(by_seed: Mapping[str, Seeds]) -> dict[str, Summary]:
 def _score_seed(
     experiment: Experiment,
     probability: Mapping[str, np.ndarray],
-    target: np.ndarray,
-    recording: np.ndarray,
+    evaluated: EvaluatedFrames,
     counts: np.ndarray,
 ) -> _SeedScores:
+    target, recording = evaluated.target, evaluated.recording
     scores: dict[str, list[ClassScores]] = {fit: [] for fit in FITS}
     ap: list[np.ndarray] = []
     f1: dict[str, list[np.ndarray]] = {fit: [] for fit in FITS}
@@ -357,6 +366,7 @@ def _score_seed(
         f1_balanced=np.stack(f1[BALANCED], 1),
         confusion=_seed_confusion(target, predicted[PLAIN], probability[PLAIN], experiment.task.kind),
         bins=np.stack([_seed_bins(target[:, n], probability[PLAIN][:, n]) for n in range(experiment.num_classes)]),
+        bouts=seed_bout_scores(experiment, evaluated, probability[PLAIN], predicted[PLAIN]),
     )
 
 
@@ -392,15 +402,7 @@ def _macro_scores(
         score: tuple(macro([_scores_of(seed, index)[score] for index in columns]) for seed in seeds) for score in SCORES
     }
     resampled = {
-        score: _mean_defined(np.stack([_mean_defined(getattr(seed, score)[:, columns]) for seed in seeds], axis=1))
+        score: mean_defined(np.stack([mean_defined(getattr(seed, score)[:, columns]) for seed in seeds], axis=1))
         for score in BOOTSTRAPPED
     }
     return _macro_from(chosen.name, by_seed, resampled, num_recordings > 1)
-
-
-def _mean_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without NaN; NaN if all values are NaN."""
-    defined = np.isfinite(values)
-    count = defined.sum(axis=-1)
-    total = np.where(defined, values, 0.0).sum(axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -2,18 +2,26 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Group
 
+from probe.bout_scores import BRIER, SeedScore
 from probe.scores import SCORES, MacroScores, ResultRow
-from ssl_behavior.metrics import (
-    Interval,
-    Summary,
-)
+from ssl_behavior.metrics import Interval, Summary
 from ssl_behavior.terminal import make_table
 
-__all__ = ["class_cells", "csv_text", "markdown_text", "number", "rich_table", "row_name", "table_cells"]
+__all__ = [
+    "bout_cells",
+    "bout_summary",
+    "class_cells",
+    "csv_text",
+    "markdown_text",
+    "number",
+    "rich_table",
+    "row_name",
+    "table_cells",
+]
 
 
 UNDEFINED = "undefined"
@@ -23,9 +31,18 @@ _CSV_HEADER = (
 )  # fmt: skip
 _SIDE_BY_SIDE = 5
 _BY_CLASS = {"f1": "F1", "ap": "AP", "precision": "precision", "recall": "recall", "f1_balanced": "F1 balanced"}
+_OF_BOUTS = {
+    "f1_10": "F1 at IoU 0.1", "f1_25": "at 0.25", "f1_50": "at 0.5", "f1_75": "at 0.75", "onset": "onset bias (s)",
+    "onset_absolute": "onset error (s)", "offset": "offset bias (s)", "offset_absolute": "offset error (s)",
+    "fragments": "fragments", "merged": "merged", "true_bouts": "true bouts", "predicted_bouts": "predicted bouts",
+}  # fmt: skip
+_BOUT_SUMMARY = {
+    "f1_50": "F1 at IoU 0.5", "onset_absolute": "onset error (s)", "offset_absolute": "offset error (s)",
+    "fragments": "fragments",
+}  # fmt: skip
 
 
-def number(summary: Summary) -> str:
+def number(summary: Summary, digits: int = 3) -> str:
     """A mean, with its standard deviation if there are several seeds.
 
     >>> number(Summary(0.5, 0.25, 2))
@@ -33,8 +50,8 @@ def number(summary: Summary) -> str:
     """
     if summary.mean is None:
         return UNDEFINED
-    spread = f" ± {summary.std:.3f}" if summary.num_defined > 1 else ""
-    return f"{summary.mean:.3f}{spread}"
+    spread = f" ± {summary.std:.{digits}f}" if summary.num_defined > 1 else ""
+    return f"{summary.mean:.{digits}f}{spread}"
 
 
 def _with_interval(summary: Summary, between: Interval | None) -> str:
@@ -94,6 +111,40 @@ def class_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
     return ["representation", "class", *_BY_CLASS.values(), "frames"], cells
 
 
+def bout_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the table of bouts: scores of the bouts of every class without the background."""
+    several = len({row.percent for row in rows}) > 1
+    cells = [
+        [row_name(row, several), name, *_bout_numbers(scores, _OF_BOUTS), _brier(row, name)]
+        for row in rows
+        for name, scores in row.bouts.classes.items()
+    ]
+    return ["representation", "class", *_OF_BOUTS.values(), "Brier score"], cells
+
+
+def _bout_numbers(scores: Mapping[str, SeedScore], names: Iterable[str]) -> list[str]:
+    return [number(scores[name].summary, 0 if name.endswith("_bouts") else 3) for name in names]
+
+
+def _brier(row: ResultRow, name: str) -> str:
+    return number(row.bouts.brier[name].summary) if name in row.bouts.brier else UNDEFINED
+
+
+def bout_summary(rows: Sequence[ResultRow]) -> Group:
+    """The table of bouts for the screen: a line per representation, with means over the classes of the first mean.
+
+    Empty if nothing was learned.
+    """
+    several = len({row.percent for row in rows}) > 1
+    lines = []
+    for row in rows:
+        scores = row.bouts.macros.get(row.macros[0].name, {})
+        if scores:
+            lines.append([row_name(row, several), *_bout_numbers(scores, _BOUT_SUMMARY)])
+    title = "bouts, mean over classes"
+    return Group(make_table(["", *_BOUT_SUMMARY.values()], lines, title)) if lines else Group()
+
+
 def _macro_cells(macro: MacroScores) -> list[str]:
     return [_with_interval(macro.ap, macro.ap_interval), number(macro.f1_balanced), number(macro.f1)]
 
@@ -136,6 +187,9 @@ def markdown_text(
     }.items():
         header, cells = class_cells(some)
         lines += [f"{below} {name}", "", *_markdown_table([names[0], *header[1:]], cells), ""]
+    header, cells = bout_cells(rows)
+    if cells:
+        lines += [f"{below} Bouts", "", *_markdown_table([names[0], *header[1:]], cells), ""]
     return "\n".join(lines[:-1]) + "\n"
 
 
@@ -147,7 +201,7 @@ def _markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> li
 def csv_text(rows: Sequence[ResultRow]) -> str:
     """One line per row, part, class and score, with mean, standard deviation and number of seeds.
 
-    Undefined values are empty, and so is the part in lines of the whole task.
+    Names of bout scores begin with "bout_". Undefined values are empty, and so is the part in lines of the whole task.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -167,6 +221,12 @@ def _csv_lines(row: ResultRow, part: str) -> Iterator[list[object]]:
     for name, scores in row.classes.items():
         for score, summary in scores.items():
             yield [*start, name, score, *_csv(summary, None)]
+    for name, one in row.bouts.brier.items():
+        yield [*start, name, BRIER, *_csv(one.summary, one.interval)]
+    macros = {f"macro:{name}": scores for name, scores in row.bouts.macros.items()}
+    for name, of_bouts in (macros | dict(row.bouts.classes)).items():
+        for score, one in of_bouts.items():
+            yield [*start, name, f"bout_{score}", *_csv(one.summary, one.interval)]
 
 
 def _csv(summary: Summary, between: Interval | None) -> list[str]:

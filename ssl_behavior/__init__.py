@@ -12,6 +12,7 @@
     sb.neighbors(embeddings, "mouse1:100-160")              # bouts like this one -> Neighbors
     sb.find_bouts(store, "following > .7 for 1 s")          # bouts that a sentence describes -> FoundBouts
     sb.report(store, embeddings, "report.html")             # map, skeletons and ethogram in a browser
+    sb.render(store, "movies", videos="raw_videos")         # poses and labels drawn on the videos
 
     results = sb.probe(encoder, store, "behavior")          # scores of a linear classifier -> ProbeResults
     sb.annotate(encoder, store, results)                    # labels for recordings -> Annotations
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from ssl_behavior.simulate import simulate_tracks
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
+    from ssl_behavior.videos import render
 
 __all__ = [
     "SKELETONS",
@@ -77,6 +79,7 @@ __all__ = [
     "pretrain",
     "probe",
     "read",
+    "render",
     "report",
     "simulate_tracks",
     "write_store",
@@ -92,6 +95,7 @@ _HOME = {
     "report": "reports",
     "FoundBouts": "retrieval",
     "find_bouts": "retrieval",
+    "render": "videos",
     "Neighbors": "retrieval",
     "neighbors": "retrieval",
     "Embeddings": "embedding",

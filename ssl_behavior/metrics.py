@@ -6,7 +6,8 @@ are not background. A score without a definition is None, never 0 or 1: a class 
 no F1 and no average precision.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +18,21 @@ __all__ = [
     "CalibrationBins",
     "ClassScores",
     "Interval",
+    "PooledCount",
+    "PooledMedian",
+    "PooledRatio",
+    "PooledScore",
     "Summary",
     "average_precision",
     "bootstrap_ap",
     "bootstrap_f1",
+    "brier_score",
     "calibration_bins",
     "class_scores",
     "confusion_counts",
     "interval",
     "macro",
+    "mean_defined",
     "resample_counts",
     "summarize",
 ]
@@ -139,6 +146,25 @@ def calibration_bins(positive: np.ndarray, probability: np.ndarray) -> np.ndarra
     return np.stack([np.bincount(bins, weight, CALIBRATION_BINS) for weight in weights])
 
 
+def brier_score(
+    positive: np.ndarray, probability: np.ndarray, recording: np.ndarray, num_recordings: int
+) -> "PooledRatio":
+    """Brier score of one class against the rest: the mean squared error of its probability, pooled over recordings.
+
+    0 is perfect; a constant probability equal to the share p of positive frames has p (1 - p). Brier 1950,
+    doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2, half of his sum over two classes.
+
+    Parameters
+    ----------
+    positive : bool [frames], the frame shows the behavior.
+    probability : float [frames], from 0 to 1.
+    recording : int [frames], which recording the frame belongs to, 0 to `num_recordings - 1`.
+    """
+    error = (probability.astype(np.float64) - positive) ** 2
+    frames = np.bincount(recording, minlength=num_recordings).astype(np.float64)
+    return PooledRatio(np.bincount(recording, error, num_recordings), frames)
+
+
 def macro(values: Sequence[float | None]) -> float | None:
     """Plain mean over the defined values; None if none is defined.
 
@@ -147,6 +173,14 @@ def macro(values: Sequence[float | None]) -> float | None:
     """
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
+
+
+def mean_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis without NaN; NaN if all values are NaN."""
+    defined = np.isfinite(values)
+    count = defined.sum(axis=-1)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def summarize(values: Sequence[float | None]) -> Summary:
@@ -224,3 +258,122 @@ def interval(values: np.ndarray, level: float = 0.95) -> Interval | None:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+class PooledScore(ABC):
+    """A score of things that are pooled over recordings, for all of them, for each, and for resamples of them."""
+
+    @abstractmethod
+    def _of(self, counts: np.ndarray) -> np.ndarray:
+        """Score of each row of `counts` [row, recording], float64 [row]; NaN = undefined."""
+
+    @property
+    @abstractmethod
+    def num_recordings(self) -> int: ...
+
+    def value(self) -> float | None:
+        """Score of all recordings; None = undefined."""
+        (value,) = self._of(np.ones((1, self.num_recordings))).tolist()
+        return None if np.isnan(value) else value
+
+    @abstractmethod
+    def by_recording(self) -> np.ndarray:
+        """Score of each recording alone, float64 [recording]; NaN = undefined."""
+
+    def resampled(self, counts: np.ndarray) -> np.ndarray:
+        """Score of every resample, float64 [resample]; NaN = undefined. `counts` are those of `resample_counts`."""
+        return self._of(counts.astype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class PooledRatio(PooledScore):
+    """A quotient of sums over recordings, such as recall or a mean.
+
+    Parameters
+    ----------
+    numerator, denominator : float64 [recording].
+    support : float64 [recording]; where its sum is 0, the score is undefined. None = the denominator.
+    """
+
+    numerator: np.ndarray
+    denominator: np.ndarray
+    support: np.ndarray | None = None
+
+    @property
+    def num_recordings(self) -> int:
+        return len(self.numerator)
+
+    def _of(self, counts: np.ndarray) -> np.ndarray:
+        return self._quotient(lambda sums: counts @ sums)
+
+    def by_recording(self) -> np.ndarray:
+        return self._quotient(lambda sums: sums)
+
+    def _quotient(self, summed: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        below = summed(self.denominator)
+        defined = (below if self.support is None else summed(self.support)) > 0
+        return np.where(defined, summed(self.numerator) / np.where(defined, below, 1.0), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class PooledCount(PooledScore):
+    """A number of things.
+
+    Parameters
+    ----------
+    counted : float64 [recording].
+    """
+
+    counted: np.ndarray
+
+    @property
+    def num_recordings(self) -> int:
+        return len(self.counted)
+
+    def _of(self, counts: np.ndarray) -> np.ndarray:
+        return counts @ self.counted
+
+    def by_recording(self) -> np.ndarray:
+        return self.counted
+
+
+class PooledMedian(PooledScore):
+    """The median of values of several recordings.
+
+    Parameters
+    ----------
+    values : float64 [value].
+    recording : int64 [value], the recording of each.
+    num_recordings : number of recordings.
+    """
+
+    def __init__(self, values: np.ndarray, recording: np.ndarray, num_recordings: int) -> None:
+        self._num_recordings = num_recordings
+        # Errors in frames repeat: a histogram for each recording with values answers all resamples.
+        self._values, place = np.unique(values, return_inverse=True)
+        self._seen, row = np.unique(recording, return_inverse=True)
+        shape = len(self._seen), len(self._values)
+        flat = np.bincount(row * shape[1] + place, minlength=shape[0] * shape[1])
+        self._histogram = flat.reshape(shape).astype(np.float64)
+
+    @property
+    def num_recordings(self) -> int:
+        return self._num_recordings
+
+    def _of(self, counts: np.ndarray) -> np.ndarray:
+        return self._medians(counts[:, self._seen] @ self._histogram)
+
+    def by_recording(self) -> np.ndarray:
+        medians = np.full(self._num_recordings, np.nan)
+        medians[self._seen] = self._medians(self._histogram)
+        return medians
+
+    def _medians(self, weights: np.ndarray) -> np.ndarray:
+        """Median of the values, each taken `weights` [row, value] times, float64 [row]; NaN without values."""
+        if not len(self._values):
+            return np.full(len(weights), np.nan)
+        below = np.cumsum(weights, axis=1)
+        total = below[:, -1]
+        middle = [(below <= place[:, None]).sum(axis=1) for place in ((total - 1) // 2, total // 2)]
+        low, high = (self._values[np.minimum(place, len(self._values) - 1)] for place in middle)
+        return np.where(total > 0, (low + high) / 2, np.nan)

@@ -25,6 +25,11 @@ class Counts:
     unsure: int = 0
     random: int = 0
 
+    @property
+    def answers(self) -> int:
+        """All answers."""
+        return self.yes + self.no + self.unsure
+
 
 @dataclass
 class _History:

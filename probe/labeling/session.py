@@ -19,7 +19,7 @@ from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
 from probe.labeling.learner import Learner, Pick
 from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision
 from probe.labeling.take_away import Labeled, probe_contents, write_files, write_to_store
-from probe.labeling.trust import Calibration, Trust, assess, seconds_to_reach
+from probe.labeling.trust import Estimates
 from probe.postprocessing import moving_average, window_frames
 from ssl_behavior.arguments import several
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, open_embeddings
@@ -41,10 +41,10 @@ _MOST_DRAWS = 20
 _STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _REASONS = {
-    "uncertain": "the head is unsure",
-    "confident": "the head says yes",
-    "unseen": "the head says yes, in a recording with few answers",
-    "diverse": "unlike all answers",
+    "uncertain": "between your yes and your no answers",
+    "confident": "most like your yes answers",
+    "unseen": "like your yes answers, in a recording with few answers",
+    "diverse": "unlike everything answered so far",
     "random": "drawn at random, for the estimate",
     "search": "similar to the example",
     "sentence": "fits the sentence",
@@ -107,11 +107,10 @@ class LabelSession:
         facts = {"store": self.fingerprint, "unit of embeddings": self.embeddings.unit}
         self.log = Project(project, facts)
         self._lock = RLock()
-        self._decisions = Decisions({name: row.frames for name, row in self.rows.items()})
+        self.decisions = Decisions({name: row.frames for name, row in self.rows.items()})
         self._learners: dict[str, Learner] = {}
         self._fitted: dict[str, int] = {}
-        self._assessed: dict[str, tuple[int, Trust]] = {}
-        self._histories: dict[str, dict[int, float]] = {}
+        self.estimates = Estimates(self.decisions, seed)
         self._searches: list[Any] = []
         self._failure: Exception | None = None
         self._preparing: dict[str, Any] | None = {"stage": "opening", "share": 0.0}
@@ -120,7 +119,7 @@ class LabelSession:
         self._thread.start()
         if wait:
             self._thread.join()
-            self._ready()
+            self.candidates()
 
     def close(self) -> None:
         """Close the project's file."""
@@ -141,7 +140,7 @@ class LabelSession:
         finally:
             self._preparing = None
 
-    def _ready(self) -> Candidates:
+    def candidates(self) -> Candidates:
         if self._failure is not None:
             raise self._failure
         if self._candidates is None:
@@ -174,7 +173,7 @@ class LabelSession:
                     "edges": [[places[a], places[b]] for a, b in skeleton.edges],
                 },
                 "behaviors": [self._shown_behavior(one) for one in self.log.behaviors()],
-                "annotators": self._decisions.annotators(), "programs": self._programs(),
+                "annotators": self.decisions.annotators(), "programs": self._programs(),
                 "streams": [*self.store.streams, *self.store.pair_streams],
                 "formats": list(FRAME_FORMATS if unit == "scene" else PAIR_FORMATS),
                 "preparing": self._preparing, "notices": list(self.notices),
@@ -198,7 +197,7 @@ class LabelSession:
         return {name: getattr(video, name) for name in ("width", "height", "fps", "frames", "notice")}
 
     def _shown_behavior(self, behavior: Behavior) -> dict[str, Any]:
-        return asdict(behavior) | asdict(self._decisions.counts(behavior.name))
+        return asdict(behavior) | asdict(self.decisions.counts(behavior.name))
 
     def _programs(self) -> list[dict[str, str]]:
         from ssl_behavior.programs import PROGRAMS, load_programs
@@ -236,7 +235,7 @@ class LabelSession:
     # --- the log
 
     def _follow(self) -> None:
-        self._decisions.follow(self.log.events(after=self._decisions.last))
+        self.decisions.follow(self.log.events(after=self.decisions.last))
 
     def _row(self, name: str) -> EmbeddingRow:
         if name not in self.rows:
@@ -257,23 +256,23 @@ class LabelSession:
             )
         return start, stop
 
-    def _learner(self, behavior: str) -> Learner:
+    def learner(self, behavior: str) -> Learner:
         """The learner with a head that knows all events."""
-        candidates = self._ready()
+        candidates = self.candidates()
         self._follow()
         learner = self._learners.get(behavior)
         if learner is None:
             learner = self._learners[behavior] = Learner(
-                self._check_behavior(behavior), self.embeddings, candidates, self._decisions
+                self._check_behavior(behavior), self.embeddings, candidates, self.decisions
             )
-        version = self._decisions.version(behavior)
+        version = self.decisions.version(behavior)
         if self._fitted.get(behavior) != version:
             learner.fit()
             self._fitted[behavior] = version
         return learner
 
     def _model(self, behavior: str) -> dict[str, Any]:
-        counts, learner = self._decisions.counts(behavior), self._learners.get(behavior)
+        counts, learner = self.decisions.counts(behavior), self._learners.get(behavior)
         ready = learner is not None and learner.head is not None
         message = ""
         if not ready:
@@ -281,7 +280,7 @@ class LabelSession:
         elif counts.no == 0:
             message = "There is no negative yet: answer no where a proposal does not show the behavior."
         return {
-            "version": self._fitted.get(behavior, 0), "answers": counts.yes + counts.no + counts.unsure,
+            "version": self._fitted.get(behavior, 0), "answers": counts.answers,
             "positives": counts.yes, "ready": ready, "message": message,
         }  # fmt: skip
 
@@ -345,9 +344,9 @@ class LabelSession:
         with self._lock:
             self._follow()
             if self._candidates is not None:
-                self._learner(behavior)
+                self.learner(behavior)
             return {
-                "event": event, "model": self._model(behavior), "counts": asdict(self._decisions.counts(behavior)),
+                "event": event, "model": self._model(behavior), "counts": asdict(self.decisions.counts(behavior)),
             }  # fmt: skip
 
     def undo(self, *, behavior: str, annotator: str) -> dict[str, Any]:
@@ -362,7 +361,7 @@ class LabelSession:
         self._check_behavior(behavior)
         with self._lock:
             self._follow()
-            choose = self._decisions.to_undo if kind == "undo" else self._decisions.to_redo
+            choose = self.decisions.to_undo if kind == "undo" else self.decisions.to_redo
             events = choose(annotator, behavior)
             if not events:
                 nothing = {"undo": f"{annotator or 'Nobody'} has nothing to undo.", "redo": "There is nothing to redo."}
@@ -386,7 +385,7 @@ class LabelSession:
         self._check_behavior(behavior)
         self._checked_span(row, start, stop)
         with self._lock:
-            learner = self._learner(behavior)
+            learner = self.learner(behavior)
             similarity = learner.similarity(row, start, stop)
             hits: list[dict[str, Any]] = []
             taken = [(self._row(row).recording, start, stop)]
@@ -412,7 +411,7 @@ class LabelSession:
         self._check_behavior(behavior)
         found = self._sentence_search().find(text, k)
         with self._lock:
-            learner = self._learner(behavior)
+            learner = self.learner(behavior)
             hits = [self._hit_of_span(learner, bout.recording, bout.start, bout.stop, "sentence") for bout in found]
         return {"hits": hits, "meaning": found.meaning, "share": found.share}
 
@@ -427,12 +426,10 @@ class LabelSession:
     def proposals(self, *, behavior: str, annotator: str = "", k: int = 6) -> dict[str, Any]:
         """What to look at next; `annotator` is not used: all annotators label one project together."""
         with self._lock:
-            learner = self._learner(behavior)
-            counts = self._decisions.counts(behavior)
+            learner = self.learner(behavior)
+            counts = self.decisions.counts(behavior)
             used: set[int] = set()
-            picks = learner.propose(
-                k, counts.yes + counts.no + counts.unsure, lambda free: self._draw(learner, free, used)
-            )
+            picks = learner.propose(k, counts.answers, lambda free: self._draw(learner, free, used))
             hits = [self._hit(learner, pick.segment, pick.source) for pick in picks]
             return {"proposals": hits, "model": self._model(behavior)}
 
@@ -441,7 +438,7 @@ class LabelSession:
 
         A draw is in the log before it is shown, so that answers do not decide what was drawn.
         """
-        decisions, candidates = self._decisions, learner.candidates
+        decisions, candidates = self.decisions, learner.candidates
         drawn = decisions.draws(learner.behavior)
         for event in drawn:
             segment = candidates.at(learner.numbers[event.row], event.start, event.stop).start
@@ -480,7 +477,7 @@ class LabelSession:
         row, probability = self._row(name), None
         if learner.head is not None:
             segments = learner.candidates.at(learner.numbers[name], start, stop)
-            calibration = self._calibration(learner)
+            calibration = self.estimates.calibration(learner.behavior)
             probability = float(calibration.probability(learner.head.logits[segments]).mean())
         model = self._fitted.get(learner.behavior, 0)
         return {
@@ -491,50 +488,15 @@ class LabelSession:
         }  # fmt: skip
 
     def _decision(self, behavior: str, row: str, start: int, stop: int) -> str | None:
-        states = self._decisions.states(behavior, row)[start:stop]
+        states = self.decisions.states(behavior, row)[start:stop]
         if 2 * (states != OPEN).sum() < len(states):
             return None
         return "yes" if (states == YES).any() else "unsure" if (states == UNSURE).any() else "no"
 
-    # --- estimates
-
-    def _calibration(self, learner: Learner) -> Calibration:
-        known = self._assessed.get(learner.behavior)
-        return known[1].calibrated if known is not None else Calibration()
-
-    def _assess(self, learner: Learner, stale: int = 0) -> Trust:
-        """The estimate, made anew if more than `stale` events came since."""
-        version = self._fitted[learner.behavior]
-        known = self._assessed.get(learner.behavior)
-        if known is None or version - known[0] > stale:
-            known = version, assess(learner, self._decisions, seed=self.seed)
-            self._assessed[learner.behavior] = known
-        return known[1]
-
     def trust(self, *, behavior: str, target: float = 0.9) -> dict[str, Any]:
         """How good the labels are, estimated from random draws, and the time that a wanted precision may take."""
         with self._lock:
-            learner = self._learner(behavior)
-            found = self._assess(learner)
-            taken = [event.seconds for event in self._decisions.standing(behavior, "answer") if event.seconds]
-            each = float(np.median(taken)) if taken else None
-            needed, sentence = seconds_to_reach(found, target, each)
-            history = self._history(learner)
-        values = asdict(found)
-        del values["calibrated"]
-        return values | {
-            "seconds_per_answer": each, "target": target, "seconds_to_target": needed, "target_message": sentence,
-            "history": history,
-        }  # fmt: skip
-
-    def _history(self, learner: Learner) -> list[dict[str, float | int]]:
-        """Estimated AP after each assessment of this session, by number of answers."""
-        counts = self._decisions.counts(learner.behavior)
-        own = self._histories.setdefault(learner.behavior, {})
-        found = self._assessed[learner.behavior][1]
-        if found.ap is not None and found.enough:
-            own[counts.yes + counts.no + counts.unsure] = found.ap.value
-        return [{"answers": answers, "ap": ap} for answers, ap in sorted(own.items())]
+            return self.estimates.facts(self.learner(behavior), target)
 
     # --- the ethogram
 
@@ -544,10 +506,10 @@ class LabelSession:
         """Probability, bouts and answers along a row."""
         own = self._row(row)
         with self._lock:
-            learner = self._learner(behavior)
-            states = self._decisions.states(behavior, row).copy()
+            learner = self.learner(behavior)
+            states = self.decisions.states(behavior, row).copy()
             if learner.head is not None:
-                self._assess(learner, stale=_STALE_EVENTS)
+                self.estimates.of(learner, stale=_STALE_EVENTS)
             probability = self.probability(learner, row)
         bouts: list[dict[str, Any]] = [
             {"start": start, "stop": stop, "probability": None, "decision": "yes", "hidden": False}
@@ -579,7 +541,7 @@ class LabelSession:
             logits = np.repeat(learner.head.logits[segments], learner.candidates.frames[segments])
         else:
             logits = learner.frame_logits(learner.head, row, 0, own.frames)
-        found = self._calibration(learner).probability(logits.astype(np.float64))
+        found = self.estimates.calibration(learner.behavior).probability(logits.astype(np.float64))
         return np.asarray(moving_average(found, window_frames(SMOOTHING_SECONDS, own.fps)))
 
     # --- tracks and video
@@ -639,28 +601,30 @@ class LabelSession:
 
     def _labeled(self, behavior: str, annotator: str, whole: bool) -> Labeled:
         """States of all rows of a behavior; with `whole`, predictions where nobody decided."""
-        learner = self._learner(behavior) if whole else None
+        learner = self.learner(behavior) if whole else None
         if learner is not None and learner.head is not None:
-            self._assess(learner, stale=_STALE_EVENTS)
+            self.estimates.of(learner, stale=_STALE_EVENTS)
         states = {}
         for row in self.rows:
-            own = self._decisions.states(behavior, row).copy()
+            own = self.decisions.states(behavior, row).copy()
             if learner is not None and (probability := self.probability(learner, row)) is not None:
                 own = np.where(own == OPEN, np.where(probability >= 0.5, YES, NO), own).astype(np.int8)
             states[row] = own
-        return Labeled(behavior, states, annotator, self._decisions.annotators, whole)
+        return Labeled(behavior, states, annotator, self.decisions.annotators, whole)
 
     def _take_probe(self, behaviors: Sequence[str]) -> dict[str, Any]:
         heads, calibrations = [], []
         for name in behaviors:
-            learner = self._learner(name)
+            learner = self.learner(name)
             if learner.head is None:
                 raise InputError(f"behavior {name!r} has no head yet: answer yes at least once")
-            self._assess(learner)
+            self.estimates.of(learner)
             heads.append(learner.head.linear)
-            calibrations.append(self._calibration(learner))
+            calibrations.append(self.estimates.calibration(learner.behavior))
         out = self.log.folder / "probe"
-        write = probe_contents(self.embeddings, self._ready().space, behaviors, heads, calibrations, SMOOTHING_SECONDS)
+        write = probe_contents(
+            self.embeddings, self.candidates().space, behaviors, heads, calibrations, SMOOTHING_SECONDS
+        )
         write(out)
         return {
             "sentence": f"The heads of {quoted(behaviors)} are in {out}.",

@@ -14,7 +14,8 @@ something. `benchmarks/quality_labeling.py` counts how often the intervals hold 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ __all__ = [
     "Calibration",
     "CalibrationPoint",
     "Estimate",
+    "Estimates",
     "Trust",
     "assess",
     "calibrate",
@@ -159,6 +161,58 @@ def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed:
     if draws is None:
         return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
     return _estimated(learner, draws, heads, threshold, seed)
+
+
+class Estimates:
+    """Estimates of the behaviors of a project, kept until answers make them stale.
+
+    Parameters
+    ----------
+    decisions : of the project.
+    seed : of the samples of intervals.
+    """
+
+    def __init__(self, decisions: Decisions, seed: int = 0) -> None:
+        self._decisions, self._seed = decisions, seed
+        self._known: dict[str, tuple[int, Trust]] = {}
+        self._histories: dict[str, dict[int, float]] = {}
+
+    def of(self, learner: Learner, stale: int = 0) -> Trust:
+        """The estimate of a learner that knows all answers, made anew if more than `stale` events came since."""
+        behavior = learner.behavior
+        version, known = self._decisions.version(behavior), self._known.get(behavior)
+        if known is not None and version - known[0] <= stale:
+            return known[1]
+        found = assess(learner, self._decisions, seed=self._seed)
+        self._known[behavior] = version, found
+        if found.enough and found.ap is not None:
+            answers = self._decisions.counts(behavior).answers
+            self._histories.setdefault(behavior, {})[answers] = found.ap.value
+        return found
+
+    def calibration(self, behavior: str) -> Calibration:
+        """Map from logits to probabilities of the last estimate; before the first, the head's own."""
+        known = self._known.get(behavior)
+        return Calibration() if known is None else known[1].calibrated
+
+    def history(self, behavior: str) -> list[dict[str, float | int]]:
+        """Average precision of the estimates of this session, by number of answers."""
+        known = self._histories.get(behavior, {})
+        return [{"answers": answers, "ap": ap} for answers, ap in sorted(known.items())]
+
+    def facts(self, learner: Learner, target: float) -> dict[str, Any]:
+        """The estimate of a behavior as JSON, with the time that a wanted precision may take."""
+        found = self.of(learner)
+        answers = self._decisions.standing(learner.behavior, "answer")
+        taken = [event.seconds for event in answers if event.seconds]
+        each = float(np.median(taken)) if taken else None
+        needed, sentence = seconds_to_reach(found, target, each)
+        values = asdict(found)
+        del values["calibrated"]
+        return values | {
+            "seconds_per_answer": each, "target": target, "seconds_to_target": needed, "target_message": sentence,
+            "history": self.history(learner.behavior),
+        }  # fmt: skip
 
 
 def _draws(learner: Learner, decisions: Decisions, events: Sequence[Event], heads: Mapping[str, Head]) -> _Draws | None:

@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
     ),
     "neighbors": Verb("ssl_behavior.commands.neighbors", "find bouts similar to example bouts in embeddings"),
     "report": Verb("ssl_behavior.commands.report", "write one HTML file that shows embeddings, clusters and labels"),
+    "video": Verb("ssl_behavior.commands.video", "draw poses, labels and clusters on videos; grid movies of clusters"),
     "submission": Verb(
         "probe.calms21.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"
     ),

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssl_behavior.plots.bout_curves import bout_scores
     from ssl_behavior.plots.cluster_profiles import cluster_profile
     from ssl_behavior.plots.heat_maps import annotator_matrix, confusion
     from ssl_behavior.plots.label_curves import few_label_curve
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "annotator_matrix",
+    "bout_scores",
     "calibration",
     "cluster_profile",
     "confusion",
@@ -27,6 +29,7 @@ __all__ = [
 
 _HOME = {
     "annotator_matrix": "heat_maps",
+    "bout_scores": "bout_curves",
     "calibration": "reliability",
     "cluster_profile": "cluster_profiles",
     "confusion": "heat_maps",

@@ -42,7 +42,8 @@ def calibration(
 
     Each point is one of ten bins between 0 and 1: the mean probability and the share of frames with the class. Its area
     grows with the logarithm of the number of frames (of all probe seeds). The legend has the expected calibration error
-    (ECE): the mean distance to the diagonal, weighted by frames.
+    (ECE): the mean distance to the diagonal, weighted by frames. It also has the Brier score, the mean squared error of
+    the probability, where the results hold it.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ def calibration(
     ax.plot([0, 1], [0, 1], color="#888888", linewidth=1.0, linestyle="--")
     shades = class_colors(bins, [contents["task"].get("background") or ""])
     most = max(max(bins[name]["frames"]) for name in names)
-    handles = [_draw_class(ax, name, bins[name], shades[name], place, most) for place, name in enumerate(names)]
+    entries = {name: _entry(name, row) for name in names}
+    handles = [_draw_class(ax, entries[n], bins[n], shades[n], place, most) for place, n in enumerate(names)]
     ax.set(
         xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="share of frames with the class"
     )
@@ -83,7 +85,14 @@ def calibration(
     return ax
 
 
-def _draw_class(ax: Any, name: str, bins: Mapping[str, Any], color: Any, place: int, most: int) -> Any:
+def _entry(name: str, row: Mapping[str, Any]) -> str:
+    """Text of a class in the legend."""
+    text = f"{name}, ECE {expected_calibration_error(row['calibration'][name]):.3f}"
+    score = row.get("brier", {}).get(name, {"mean": None})["mean"]
+    return text if score is None else f"{text}, Brier {score:.3f}"
+
+
+def _draw_class(ax: Any, entry: str, bins: Mapping[str, Any], color: Any, place: int, most: int) -> Any:
     """Draw the bins of a class; returns its entry of the legend."""
     frames, share, probability = _bins(bins)
     seen = frames > 0
@@ -92,8 +101,7 @@ def _draw_class(ax: Any, name: str, bins: Mapping[str, Any], color: Any, place: 
     marker = MARKERS[place % len(MARKERS)]
     area = _SMALLEST + (_LARGEST - _SMALLEST) * np.log1p(frames[seen]) / np.log1p(most)
     ax.scatter(probability[seen], share[seen], s=area, color=color, marker=marker, alpha=0.8, linewidths=0, zorder=3)
-    error = expected_calibration_error(bins)
-    return legend_line(f"{name}, ECE {error:.3f}", color=color, marker=marker, linewidth=1.2)
+    return legend_line(entry, color=color, marker=marker, linewidth=1.2)
 
 
 def _bins(bins: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

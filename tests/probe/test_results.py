@@ -50,6 +50,28 @@ def test_scores_as_a_data_frame(store, embeddings):
     assert f"trained encoder, 100 %  macro AP {found.results['macro_ap']['mean']:.3f} ± 0.000" in said
 
 
+def test_bout_scores_as_data_frames(store, embeddings, tmp_path):
+    plot = {"split": SPLIT, "references": "raw", "verbose": False, "seeds": 2}
+    found = ssl_behavior.probe(embeddings, store, "behavior", smooth=True, out=tmp_path / "out", **plot)
+    frame = found.bouts_to_frame()
+    # The background has no bouts; encoder and reference have a second row each, smoothed.
+    assert list(frame["class"]) == ["attack", "mount"] * 4 and list(frame["smoothed"]) == ([False] * 2 + [True] * 2) * 2
+    one = found.results["rows"][0]["bouts"]["mount"]["f1_25"]
+    assert frame["f1_25"][1] == one["mean"] and frame["f1_25_low"][1] == one["interval"]["low"]
+    assert (frame["f1_10"] >= frame["f1_75"]).all() and (frame["fragments"].dropna() >= 1).all()
+    assert frame["f1_50"][2] > frame["f1_50"][0] and frame["fragments"][2] < frame["fragments"][0]
+    each = found.bouts_to_frame(by_recording=True)
+    assert list(each["recording"]) == SPLIT["test"] * 8 and (each["true_bouts"] > 0).all()
+    assert frame["true_bouts"][0] == each["true_bouts"][:3].sum()
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert written["rows"][0]["bouts"]["mount"]["f1_25"] == one
+    assert "## Bouts" in (tmp_path / "out" / "results.md").read_text()
+    assert ",attack,bout_f1_50," in (tmp_path / "out" / "results.csv").read_text()
+    del found.results["rows"][0]["recordings"]
+    with pytest.raises(InputError, match="written before `probe` stored scores of bouts"):
+        found.bouts_to_frame()
+
+
 def test_an_encoder_in_memory_is_probed(store):
     torch.manual_seed(0)
     method = CPC(TINY_CPC, SKELETONS["calms21"], 30.0)
@@ -139,7 +161,7 @@ def test_plots_of_a_probe_are_drawn(store, embeddings):
     found = ssl_behavior.probe(
         embeddings, store, "behavior", seeds=2, references="raw", fractions=(50.0, 100.0), split=SPLIT, verbose=False
     )
-    for kind in ("few_label_curve", "confusion", "calibration"):
+    for kind in ("few_label_curve", "confusion", "calibration", "bouts"):
         ax = figure().subplots()
         assert found.plot(kind, ax=ax) is ax
         ax.figure.canvas.draw()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
+from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, precision_score, recall_score
 
 from ssl_behavior import metrics
 
@@ -81,3 +81,49 @@ def test_interval_holds_its_level():
     values = np.append(np.arange(1001.0), np.nan)
     found = metrics.interval(values, level=0.9)
     assert (found.low, found.high) == (pytest.approx(50.0), pytest.approx(950.0))
+
+
+def test_brier_score_equals_scikit_learn():
+    positive, score, _, recording = scene()
+    probability = score / score.max()
+    pooled = metrics.brier_score(positive, probability, recording, RECORDINGS)
+    assert pooled.value() == pytest.approx(brier_score_loss(positive, probability))
+    for number, alone in enumerate(pooled.by_recording()):
+        here = recording == number
+        assert alone == pytest.approx(brier_score_loss(positive[here], probability[here]))
+
+
+def test_pooled_medians_are_of_the_drawn_recordings():
+    generator = np.random.default_rng(3)
+    # Recording 2 has no value; values repeat.
+    recording = generator.choice([0, 1, 3, 4], 60)
+    values = generator.integers(-5, 6, 60) / 30
+    pooled = metrics.PooledMedian(values, recording, 5)
+    counts = metrics.resample_counts(5, 40, generator)
+    counts[0] = [0, 0, 5, 0, 0]
+    made = pooled.resampled(counts)
+    assert pooled.value() == np.median(values) and np.isnan(made[0]) and np.isnan(pooled.by_recording()[2])
+    for resample in range(1, 40):
+        assert made[resample] == np.median(np.repeat(values, counts[resample][recording]))
+    for number in (0, 1, 3, 4):
+        assert pooled.by_recording()[number] == np.median(values[recording == number])
+
+
+def test_pooled_ratios_and_counts():
+    pooled = metrics.PooledRatio(np.array([1.0, 0.0, 3.0]), np.array([2.0, 0.0, 4.0]))
+    assert pooled.value() == 4 / 6 and pooled.num_recordings == 3
+    np.testing.assert_array_equal(pooled.by_recording(), [0.5, np.nan, 0.75])
+    np.testing.assert_array_equal(pooled.resampled(np.array([[0, 3, 0], [2, 0, 1]])), [np.nan, 5 / 8])
+    # Without support there is no score, though the quotient is defined.
+    unsupported = metrics.PooledRatio(np.zeros(2), np.ones(2), np.array([0.0, 1.0]))
+    np.testing.assert_array_equal(unsupported.by_recording(), [np.nan, 0.0])
+    nothing = metrics.PooledMedian(np.zeros(0), np.zeros(0, int), 2)
+    assert nothing.value() is None and np.isnan(nothing.resampled(np.ones((3, 2)))).all()
+    count = metrics.PooledCount(np.array([2.0, 3.0]))
+    assert (count.value(), count.by_recording().tolist()) == (5.0, [2.0, 3.0])
+    assert count.resampled(np.array([[2, 0]])).tolist() == [4.0]
+
+
+def test_means_leave_out_undefined_values():
+    values = np.array([[1.0, np.nan], [np.nan, np.nan], [2.0, 4.0]])
+    np.testing.assert_array_equal(metrics.mean_defined(values), [1.0, np.nan, 3.0])

@@ -20,7 +20,7 @@ def test_weights_of_frames_count_as_copies():
 
 
 def test_a_warm_start_gives_the_head_of_a_cold_one(taught):
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     warm = learner.head
     learner.head = None
     cold = learner.fit()
@@ -28,7 +28,7 @@ def test_a_warm_start_gives_the_head_of_a_cold_one(taught):
 
 
 def test_answers_teach_the_behavior(taught, shown):
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     candidates = learner.candidates
     share = np.array([
         shown(candidates.rows[row].id)[start:stop].mean()
@@ -40,7 +40,7 @@ def test_answers_teach_the_behavior(taught, shown):
 
 
 def test_a_head_without_recordings_learned_nothing_of_them(taught):
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     before = learner.head
     left_out = learner.fit(leave_out=["r0"])
     assert learner.head is before
@@ -51,15 +51,15 @@ def test_a_head_without_recordings_learned_nothing_of_them(taught):
 
 
 def test_no_head_without_a_positive(session, reply):
-    assert session._learner("strike").head is None
+    assert session.learner("strike").head is None
     hit = session.proposals(behavior="strike", k=1)["proposals"][0]
     assert hit["source"] == "diverse" and hit["probability"] is None
     reply(hit, "no")
-    assert session._learner("strike").head is None
+    assert session.learner("strike").head is None
 
 
 def test_proposals_follow_the_rule(taught):
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     strategy = Strategy(turns=("uncertain",))
     learner.strategy = strategy
     answered = learner.answered()
@@ -73,7 +73,7 @@ def test_proposals_follow_the_rule(taught):
 
 
 def test_proposals_of_one_call_differ_and_take_turns(taught):
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     learner.strategy = Strategy(turns=("uncertain", "confident", "unseen"))
     picks = learner.propose(9, 0, lambda free: None)
     assert [pick.source for pick in picks] == ["uncertain", "confident", "unseen"] * 3
@@ -99,8 +99,8 @@ def test_bands_hold_their_shares():
 
 def test_weights_of_draws_are_one_over_their_chance(session):
     """The weighted mean of any value over draws is its mean over all frames."""
-    candidates = session._ready()
-    learner = Learner("strike", session.embeddings, candidates, session._decisions)
+    candidates = session.candidates()
+    learner = Learner("strike", session.embeddings, candidates, session.decisions)
     logits = np.random.default_rng(1).normal(size=len(candidates)).astype(np.float32)
     learner.head = Head(1, LinearHead(torch.zeros(7, 1), torch.zeros(1), "binary"), logits)
     generator = np.random.default_rng(0)

@@ -54,7 +54,7 @@ def test_estimates_hold_the_truth(taught, reply, shown):
         reply(taught.proposals(behavior="strike", k=1)["proposals"][0])
     found = taught.trust(behavior="strike")
     assert found["enough"], found["message"]
-    learner = taught._learner("strike")
+    learner = taught.learner("strike")
     heads = held_out_heads(learner)
     logits = np.concatenate(
         [learner.frame_logits(heads[name], name, 0, row.frames) for name, row in taught.rows.items()]
@@ -69,8 +69,8 @@ def test_estimates_hold_the_truth(taught, reply, shown):
 
 
 def test_an_estimate_is_repeated_exactly(taught):
-    learner = taught._learner("strike")
-    assert assess(learner, taught._decisions) == assess(learner, taught._decisions)
+    learner = taught.learner("strike")
+    assert assess(learner, taught.decisions) == assess(learner, taught.decisions)
 
 
 def test_one_recording_is_said_to_be_optimistic(store, embeddings, tmp_path):
@@ -78,7 +78,7 @@ def test_one_recording_is_said_to_be_optimistic(store, embeddings, tmp_path):
 
     alone = LabelSession(store, embeddings, tmp_path / "alone", recordings=["r0"], wait=True)
     alone.add_behavior("strike", "One attacks the other.", "Ann")
-    learner = alone._learner("strike")
+    learner = alone.learner("strike")
     hit = alone.proposals(behavior="strike", k=1)["proposals"][0]
     alone.answer(
         key="1", behavior="strike", annotator="Ann", row="r0", start=hit["start"], stop=hit["stop"],

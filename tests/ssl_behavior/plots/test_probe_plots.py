@@ -8,11 +8,24 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.plots import annotator_matrix, calibration, confusion, few_label_curve
+from ssl_behavior.plots import annotator_matrix, bout_scores, calibration, confusion, few_label_curve
 from ssl_behavior.plots.reliability import expected_calibration_error
 
 COUNTS = [[6, 2, 0], [1, 3, 0], [0, 0, 0]]
 BINS = {"frames": [8, 0, 4], "positive": [2, 0, 3], "probability": [0.125, None, 0.875]}
+
+
+def bout_score(mean, low, high):
+    interval = None if low is None else {"low": low, "high": high}
+    return {"mean": mean, "std": 0.1, "num_defined": 2, "interval": interval, "by_seed": [mean, mean]}
+
+
+BOUTS = {
+    "f1_10": bout_score(0.9, 0.8, 0.95), "f1_25": bout_score(0.7, 0.6, 0.75), "f1_50": bout_score(0.5, 0.4, 0.6),
+    "f1_75": bout_score(0.2, 0.1, 0.3), "onset": bout_score(0.3, 0.2, 0.6), "offset": bout_score(-0.1, -0.2, 0.0),
+    "fragments": bout_score(2.0, 1.0, 3.0),
+}  # fmt: skip
+NO_BOUTS = {name: bout_score(0.0 if name.startswith("f1") else None, None, None) for name in BOUTS}
 
 
 def row(name, percent, mean, undefined=(), **more):
@@ -23,6 +36,7 @@ def row(name, percent, mean, undefined=(), **more):
         "representation": name, "percent": percent, "smoothed": False, "undefined": list(undefined), "classes": classes,
         "macros": [{"name": "all"} | scores], "by_seed": {one: {"ap": [0.5, 0.6]} for one in classes},
         "confusion": COUNTS, "calibration": {"attack": BINS, "other": BINS},
+        "bouts": {"attack": BOUTS, "mount": NO_BOUTS},
     } | more  # fmt: skip
 
 
@@ -87,6 +101,37 @@ def test_the_reliability_diagram_has_mean_probability_and_share(results, ax, leg
     assert legend(ax) == ["attack, ECE 0.125"] and ax.get_title(loc="left") == "raw keypoints, 12 frames of all seeds"
 
 
+def test_the_legend_has_the_brier_score(results, ax, legend):
+    results["rows"][0]["brier"] = {"attack": bout_score(0.0421, 0.03, 0.05)}
+    calibration(results, ax=ax)
+    assert legend(ax) == ["attack, ECE 0.125, Brier 0.042", "other, ECE 0.125"]
+
+
+def test_bouts_have_f1_over_iou_and_errors_of_their_edges(results, ax, legend):
+    figure = ax.figure
+    assert bout_scores(results, ax=ax) is ax
+    left, right = figure.axes
+    assert left.lines[0].get_xydata().tolist() == [[0.1, 0.9], [0.25, 0.7], [0.5, 0.5], [0.75, 0.2]]
+    band = left.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == 0.1 and band[:, 1].max() == 0.95
+    assert left.get_title(loc="left") == "trained encoder" and legend(right) == ["attack", "mount"]
+    _, bar, point, *_ = right.lines
+    assert bar.get_xdata().tolist() == [0.2, 0.6] and point.get_xdata().tolist() == [0.3]
+    assert [text.get_text() for text in right.get_yticklabels()] == ["onset", "offset"] * 2
+    # The first class is on top, and scores without a definition have no point.
+    assert right.yaxis_inverted() and np.isnan(right.lines[6].get_xdata()).all()
+    figure.canvas.draw()
+    assert left.get_window_extent().x1 < right.get_window_extent().x0
+
+
+def test_bouts_share_the_place_of_any_axes(results, pyplot, legend):
+    ax = pyplot.figure(figsize=(8, 3)).add_axes((0.1, 0.2, 0.6, 0.7))
+    bout_scores(results, "raw keypoints", classes="mount", percent=5.0, title="$a", ax=ax)
+    right = ax.figure.axes[1]
+    assert ax.get_position().x0 == 0.1 and right.get_position().x1 == pytest.approx(0.7)
+    assert legend(right) == ["mount"] and ax.get_title(loc="left") == r"\$a"
+
+
 def test_annotators_are_a_heat_map(results, ax):
     with pytest.raises(InputError, match="`order`: no annotator 'c'"):
         annotator_matrix(results, order=["b", "c"])
@@ -106,12 +151,12 @@ def changed(results, **more):
     return deepcopy(results) | more
 
 
-@pytest.mark.parametrize("name", ["confusion", "calibration"])
+@pytest.mark.parametrize("name", ["confusion", "calibration", "bouts"])
 def test_results_of_an_older_version_say_what_to_do(name, results):
     for one in results["rows"]:
         del one[name]
     with pytest.raises(InputError, match=r"written before `probe` stored .* run `probe` again"):
-        {"confusion": confusion, "calibration": calibration}[name](results)
+        {"confusion": confusion, "calibration": calibration, "bouts": bout_scores}[name](results)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +166,8 @@ def test_results_of_an_older_version_say_what_to_do(name, results):
         (lambda r: confusion(r, percent=7.0), "`percent=7`: 'trained encoder' has the percents 100, 5, 1"),
         (lambda r: confusion(changed(r, rows=[row("a", 100.0, 0.5, confusion=None)])), "do not exclude each other"),
         (lambda r: calibration(r, classes=["sleep"]), "no probabilities of 'sleep'"),
+        (lambda r: bout_scores(r, classes=["other"]), "no bouts of 'other'; the results have 'attack', 'mount'"),
+        (lambda r: bout_scores(changed(r, rows=[row("a", 100.0, 0.5, bouts={})])), "no class of 'a' was learned"),
         (lambda r: few_label_curve(changed(r, rows=r["rows"][:1])), "one share of the labels"),
         (lambda r: few_label_curve(r, "accuracy"), "`score` must be one of"),
         (lambda r: few_label_curve(r, behavior="sleep"), "`behavior` 'sleep'"),

@@ -1,0 +1,267 @@
+"""What the page can do: search, answer, correct, take away; and what it refuses."""
+
+import json
+import uuid
+
+import numpy as np
+import pytest
+
+from probe.annotate import annotate
+from probe.labeling.session import LabelSession
+from ssl_behavior.errors import InputError
+from ssl_behavior.label_changes import add_labels
+from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.store import Store, write_store
+from ssl_behavior.units import actors_of
+
+
+@pytest.fixture
+def edit(session):
+    def make(*spans, kind="draw", behavior="strike", annotator="Ann", row="r0"):
+        edits = [
+            {"behavior": behavior, "row": row, "start": start, "stop": stop, "decision": decision}
+            for start, stop, decision in spans
+        ]
+        key = str(uuid.uuid4())
+        return session.edit(key=key, behavior=behavior, annotator=annotator, kind=kind, edits=edits)
+
+    return make
+
+
+def answer(session, **changes):
+    values = {
+        "key": str(uuid.uuid4()), "behavior": "strike", "annotator": "Ann", "row": "r0", "start": 10, "stop": 30,
+        "shown_start": 0, "shown_stop": 45, "decision": "yes", "source": "search", "ticket": "", "seconds": 1.0,
+    }  # fmt: skip
+    return session.answer(**values | changes)
+
+
+def test_a_project_describes_itself_as_json(session):
+    found = json.loads(json.dumps(session.project()))
+    assert [one["id"] for one in found["recordings"]] == ["r0", "r1", "r2", "r3"]
+    assert found["behaviors"] == [
+        {"name": "strike", "definition": "One attacks the other.", "yes": 0, "no": 0, "unsure": 0, "random": 0}
+    ]
+    assert found["unit"] == "scene" and found["preparing"] is None and "boris" in found["formats"]
+    assert {"name", "units", "description"} == set(found["programs"][0])
+
+
+def test_a_trimmed_yes_leaves_no_around_it(session):
+    found = answer(session)
+    assert found["counts"] == {"yes": 1, "no": 0, "unsure": 0, "random": 0} and found["model"]["ready"]
+    assert session.timeline(behavior="strike", row="r0")["answers"] == [
+        {"start": 0, "stop": 10, "decision": "no"},
+        {"start": 10, "stop": 30, "decision": "yes"},
+        {"start": 30, "stop": 45, "decision": "no"},
+    ]
+
+
+def test_an_answer_that_is_sent_twice_counts_once(session):
+    assert answer(session, key="same")["counts"] == answer(session, key="same")["counts"]
+
+
+def test_search_finds_the_behavior_and_not_the_example(session, shown):
+    frame = int(np.flatnonzero(shown("r1"))[0])
+    hits = session.search(behavior="strike", row="r1", start=frame, stop=frame + 12, k=12)["hits"]
+    assert len(hits) == 12
+    distances = [hit["distance"] for hit in hits]
+    assert distances == sorted(distances)
+    assert all(hit["stop"] <= frame or hit["start"] >= frame + 12 for hit in hits if hit["recording"] == "r1")
+    share = np.mean([shown(hit["recording"])[hit["start"] : hit["stop"]].mean() for hit in hits])
+    assert share > 1.3 * np.mean([shown(name).mean() for name in session.rows])
+
+
+def test_a_sentence_finds_bouts_to_answer(session):
+    found = session.sentence(behavior="strike", text="speed > 1 px/s", k=3)
+    assert found["hits"] and found["hits"][0]["source"] == "sentence" and "speed" in found["meaning"]
+    assert 0 < found["share"] <= 1
+    with pytest.raises(InputError, match="sped"):
+        session.sentence(behavior="strike", text="sped > 1 px/s", k=3)
+
+
+def test_undo_and_redo_are_steps_of_an_annotator(session, edit):
+    answer(session)
+    edit((20, 26, "no"), kind="split")
+    assert session.undo(behavior="strike", annotator="Ben")["event"] is None
+    assert "Taken back" in session.undo(behavior="strike", annotator="Ann")["sentence"]
+    states = session.decisions.states("strike", "r0")
+    assert (states[10:30] == 1).all()
+    session.redo(behavior="strike", annotator="Ann")
+    assert (session.decisions.states("strike", "r0")[20:26] == 0).all()
+
+
+def test_a_relabeled_bout_changes_both_behaviors_in_one_step(session):
+    session.add_behavior("climb", "One climbs on the other.", "Ann")
+    answer(session)
+    edits = [
+        {"behavior": "strike", "row": "r0", "start": 10, "stop": 30, "decision": "no"},
+        {"behavior": "climb", "row": "r0", "start": 10, "stop": 30, "decision": "yes"},
+    ]
+    session.edit(key="relabel", behavior="strike", annotator="Ann", kind="relabel", edits=edits)
+    assert (session.decisions.states("climb", "r0")[8:32] == [-1] * 2 + [1] * 20 + [-1] * 2).all()
+    session.undo(behavior="strike", annotator="Ann")
+    assert session.timeline(behavior="climb", row="r0")["answers"] == []
+    assert session.decisions.states("strike", "r0")[15] == 1
+
+
+def test_short_and_improbable_bouts_are_hidden_not_deleted(taught):
+    plain = taught.timeline(behavior="strike", row="r1", bins=50)
+    strict = taught.timeline(behavior="strike", row="r1", bins=50, minimum_frames=30, minimum_probability=0.9)
+    assert len(plain["bouts"]) == len(strict["bouts"]) and len(plain["probability"]) == 50
+    predicted = [bout for bout in strict["bouts"] if bout["decision"] is None]
+    assert predicted
+    for bout in predicted:
+        assert bout["hidden"] == (bout["stop"] - bout["start"] < 30 or bout["probability"] < 0.9)
+    assert not any(bout["hidden"] for bout in strict["bouts"] if bout["decision"] == "yes")
+
+
+def test_draws_wait_for_their_answer_and_are_logged_before_it(taught, embeddings, tmp_path):
+    open_draws = [one for one in taught.decisions.draws("strike") if not taught.decisions.is_decided(one)]
+    for _ in range(4):
+        taught.proposals(behavior="strike", k=8)
+    still = [one for one in taught.decisions.draws("strike") if not taught.decisions.is_decided(one)]
+    # Two of eight turns are random: more never wait.
+    assert len(open_draws) <= len(still) <= 2
+    again = LabelSession(taught.store, embeddings, taught.log.folder, wait=True)
+    random = [hit for hit in again.proposals(behavior="strike", k=8)["proposals"] if hit["source"] == "random"]
+    assert {(one.row, one.start) for one in still} == {(hit["row"], hit["start"]) for hit in random}
+    again.close()
+
+
+def test_a_session_goes_on_where_another_ended(taught, embeddings):
+    before = taught.learner("strike").head
+    again = LabelSession(taught.store, embeddings, taught.log.folder, wait=True)
+    assert again.project()["behaviors"] == taught.project()["behaviors"]
+    np.testing.assert_allclose(again.learner("strike").head.logits, before.logits, atol=0.02)
+    again.close()
+
+
+def test_two_sessions_see_each_others_answers(session, embeddings):
+    other = LabelSession(session.store, embeddings, session.log.folder, wait=True)
+    answer(session)
+    assert answer(other, annotator="Ben", start=60, stop=80, shown_start=45, shown_stop=90)["counts"]["yes"] == 2
+    assert session.project()["annotators"] == ["Ann", "Ben"]
+    other.close()
+
+
+def test_labels_go_into_the_store(session):
+    answer(session)
+    answer(session, row="r2", annotator="Ben", decision="no", start=0, stop=45)
+    assert "strike (2 recordings)" in session.take(what="store", behaviors=["strike"])["sentence"]
+    labels = Store(session.store.path)["r0"].labels["strike"]
+    assert labels.vocabulary == ("other", "strike") and labels.annotator == "Ann"
+    assert labels.frames[:46].tolist() == [0] * 10 + [1] * 20 + [0] * 15 + [NOT_ANNOTATED]
+    assert Store(session.store.path)["r2"].labels["strike"].annotator == "Ben"
+    with pytest.raises(InputError, match="has labels 'strike' already"):
+        session.take(what="store", behaviors=["strike"])
+    session.take(what="store", behaviors=["strike"], overwrite=True)
+
+
+def test_boris_files_come_back_as_they_were(session, edit, store, tmp_path):
+    """Also a split bout, and one at the very end."""
+    frames = session.rows["r1"].frames
+    edit((0, frames, "no"), (40, 70, "yes"), (55, 56, "no"), (frames - 5, frames, "yes"), row="r1")
+    found = session.take(what="files", behaviors=["strike"], format="boris")
+    folder = session.log.folder / "exports" / "boris"
+    assert str(folder) in found["sentence"]
+    other = write_store(tmp_path / "copy", list(store))
+    add_labels(other.path, [folder])
+    back = Store(other.path)["r1"].labels
+    (stream,) = [name for name in back if name != "behavior"]
+    shown = np.array(back[stream].vocabulary)[back[stream].frames] == "strike"
+    assert np.flatnonzero(shown).tolist() == [*range(40, 55), *range(56, 70), *range(frames - 5, frames)]
+
+
+@pytest.mark.parametrize("format", ["csv", "frames", "bento", "simba", "caltech", "npy"])
+def test_files_of_every_format(taught, format):
+    for content in ("answers", "all"):
+        taught.take(what="files", behaviors=["strike"], format=format, content=content)
+    assert (taught.log.folder / "exports" / format / "labels.json").exists()
+
+
+def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
+    taught.take(what="probe", behaviors=["strike"])
+    labeled = annotate(embeddings, taught.store, taught.log.folder / "probe", verbose=False)
+    learner = taught.learner("strike")
+    shown = taught.probability(learner, "r3") >= 0.5
+    assert shown.any()
+    assert (labeled["r3"].labels["strike"].frames == shown).mean() > 0.995
+
+
+def test_pairs_are_labeled_by_who_does_it(store, write_embeddings, array, tmp_path):
+    rows, offset, parts = [], 0, []
+    for row in store.rows:
+        for one in actors_of("pair", store.individuals):
+            rows.append(
+                {"id": one.row_id(row.id), "recording": row.id, "agent": one.agent, "target": one.target,
+                 "offset": offset, "frames": row.frames, "fps": row.fps}
+            )  # fmt: skip
+            offset += row.frames
+            parts.append(array[row.slice])
+    pairs = write_embeddings(store, tmp_path / "pairs", np.concatenate(parts), recordings=rows)
+    session = LabelSession(store, pairs, tmp_path / "of pairs", wait=True)
+    session.add_behavior("strike", "One attacks the other.", "Ann")
+    answer(session, row=rows[1]["id"])
+    assert session.take(what="store", behaviors=["strike"])["notices"]
+    labels = Store(store.path)["r0"].pair_labels["strike"]
+    number = [store.individuals.index(rows[1][name]) for name in ("agent", "target")]
+    own = labels.bouts[(labels.bouts[:, :2] == number).all(axis=1)]
+    assert [10, 30] in own[:, 3:].tolist() or any(a <= 10 and b >= 30 for a, b in own[:, 3:].tolist())
+    session.take(what="files", behaviors=["strike"], format="csv")
+    session.take(what="probe", behaviors=["strike"])
+    with pytest.raises(InputError, match="has agents and targets"):
+        session.take(what="files", behaviors=["strike"], format="simba")
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"behavior": "groom"}, "no behavior 'groom'; it has 'strike'"),
+        ({"row": "r9"}, "no row 'r9'"),
+        ({"start": 30, "stop": 30}, "0 <= start < stop"),
+        ({"stop": 10**6}, "0 <= start < stop"),
+        ({"decision": "maybe"}, "must be one of"),
+        ({"annotator": " "}, "say who answers"),
+        ({"ticket": "{broken"}, "load the page again"),
+    ],
+)
+def test_a_wrong_answer_is_refused_in_one_sentence(session, changes, message):
+    with pytest.raises(InputError, match=message):
+        answer(session, **changes)
+    assert session.log.events() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "definition", "message"),
+    [
+        ("strike", "Something else.", "another definition"),
+        ("behavior", "What they do.", "has a label stream 'behavior'"),
+        ("<b>", "Bold.", "letters, digits"),
+        ("groom", " ", "needs a definition"),
+    ],
+)
+def test_a_behavior_needs_a_free_name_and_a_definition(session, name, definition, message):
+    with pytest.raises(InputError, match=message):
+        session.add_behavior(name, definition, "Ann")
+
+
+def test_embeddings_of_another_store_are_refused(store, write_embeddings, array, tmp_path):
+    other = write_embeddings(store, tmp_path / "other", array, store="f" * 64)
+    with pytest.raises(InputError, match="made from another store"):
+        LabelSession(store, other, tmp_path / "project")
+
+
+def test_a_store_that_changed_is_not_written_to(session):
+    answer(session)
+    contents = json.loads((session.store.path / "store.json").read_text())
+    contents["recordings"][0]["content_hash"] = "0" * 64
+    (session.store.path / "store.json").write_text(json.dumps(contents))
+    with pytest.raises(InputError, match="changed since"):
+        session.take(what="store", behaviors=["strike"])
+
+
+def test_nothing_to_take_yet(session):
+    for what in ("store", "files", "probe"):
+        with pytest.raises(InputError, match=r"nothing is decided|no head"):
+            session.take(what=what, behaviors=["strike"], format="csv")
