@@ -38,5 +38,5 @@ export function actorNames(project, row) {
   const name = (animal, text) => element("span", { class: `animal a${animal % ANIMALS.length}` }, text);
   if (actors.agentNumber < 0) return [];
   if (actors.targetNumber < 0) return [name(actors.agentNumber, row.agent)];
-  return [name(actors.agentNumber, row.agent), element("span", { class: "to" }, "→"), name(actors.targetNumber, row.target)];
+  return [name(actors.agentNumber, row.agent), element("span", {}, "→"), name(actors.targetNumber, row.target)];
 }

@@ -13,7 +13,7 @@ export const DECISIONS = {
 };
 
 /** Words and sign of where a proposal comes from. */
-export const SOURCES = {
+const SOURCES = {
   search: ["≈", "similar"], sentence: ["§", "rule"], uncertain: ["½", "uncertain"], confident: ["▲", "confident"],
   unseen: ["◇", "new recording"], diverse: ["✧", "different"], random: ["⚂", "at random"],
 };

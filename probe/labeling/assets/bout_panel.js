@@ -18,7 +18,7 @@ export function makeBoutPanel(app, on) {
     [["Draw", "D", on.draw], ["Undo", "Z", on.undo], ["Redo", "⇧Z", on.redo]],
   ].map((group) => element("div", { class: "operations" }, ...group.map(([words, key, press]) => keyButton(words, key, press))));
   const edges = element("p", { class: "hint" }, element("kbd", {}, "["), " ", element("kbd", {}, "]"), " set start and stop at the playhead");
-  const holder = element("label", { class: "relabel" }, "Relabel to", relabel);
+  const holder = element("label", {}, "Relabel to", relabel);
   const node = element("aside", { class: "bout-panel", "aria-label": "Selected bout" }, title, facts, ...buttons, holder, edges, said);
   const limits = makeLimits(on.limits);
 

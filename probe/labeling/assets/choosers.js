@@ -5,7 +5,7 @@ import { keyButton } from "./keys.js";
 
 /** Two lists: recordings and, where a recording has several rows, its rows. `changed(row)` hears of a choice. */
 export function makeRowChooser(app, changed) {
-  const recordings = element("select", { "aria-label": "Recording", class: "wide" });
+  const recordings = element("select", { "aria-label": "Recording" });
   const rows = element("select", { "aria-label": "Animals" });
   const holder = element("label", {}, "Animals", rows);
   const node = element("div", { class: "choosers" }, element("label", {}, "Recording", recordings), holder);

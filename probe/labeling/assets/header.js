@@ -90,7 +90,7 @@ function drawTabs(app) {
 }
 
 /** One sentence: what to do next. */
-export function nextStep(app) {
+function nextStep(app) {
   const one = app.behavior && app.behaviorNamed(app.behavior);
   if (!one) return "Start with a behavior: name it, and say in one sentence what counts as it.";
   const answers = one.yes + one.no + one.unsure;

@@ -28,7 +28,7 @@ export function makeLearn(app) {
     keyButton(element("span", {}, element("span", { class: "sign", "aria-hidden": "true" }, sign), words), key, () => decide(decision), { class: `answer ${decision}` }));
   const back = [["undo", "Undo", "Z"], ["redo", "Redo", "⇧Z"]].map(([what, words, key]) => keyButton(words, key, () => change(what)));
   const answers = element("div", { class: "answers", role: "group", "aria-label": "Answer" }, ...buttons, element("span", { class: "spring" }), ...back);
-  const stage = element("div", { class: "main-column" }, ui.question, player.node, trim.node, answers);
+  const stage = element("div", {}, ui.question, player.node, trim.node, answers);
   const node = element("div", { class: "learn" }, banner.node, ui.empty, element("div", { class: "columns" }, stage, ui.side));
   ui.said.before(ui.facts);
 

@@ -79,7 +79,7 @@ function watchConnection(app) {
   onLost(async () => {
     if (asking) return;
     asking = true;
-    await persist(() => get("/api/project"), sayLost, () => false).catch(() => null);
+    await persist(() => get("/api/project"), sayLost).catch(() => null);
     asking = false;
     app.tell("back");
   });

@@ -25,7 +25,7 @@ export function makeSearch(app) {
   const find = keyButton("Find similar", "Enter", similar, { class: "main", disabled: true });
   const rule = makeRule(app, sentence);
   const hits = makeHits(app, { show: showHit, failed: (error) => banner.show(error), change });
-  const marking = element("section", { class: "marking" }, element("div", { class: "bar" }, element("h2", {}, "Mark a bout"), chooser.node),
+  const marking = element("section", {}, element("div", { class: "bar" }, element("h2", {}, "Mark a bout"), chooser.node),
     player.node, timeline.node, element("div", { class: "bar find" }, span, zoom.node, find));
   const node = element("div", { class: "search" }, banner.node,
     element("div", { class: "columns" }, element("div", {}, marking, rule.node), hits.node));

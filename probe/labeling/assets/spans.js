@@ -1,7 +1,7 @@
 // Bouts as spans of frames, and the edits that corrections are made of. Nothing here draws or sends.
 
 /** What is left of spans when frames `start` to `stop` are cut out of them. */
-export function without(spans, { start, stop }) {
+function without(spans, { start, stop }) {
   return spans.flatMap((one) => {
     if (one.stop <= start || one.start >= stop) return [one];
     const parts = [];

@@ -4,7 +4,7 @@ import { actorsOf, recordingOf } from "./actors.js";
 import { animalsBox, onScreen, placement } from "./camera.js";
 
 /** Draw a frame of a hit into a small canvas; false where its tracks are not here yet. */
-export function drawSmall(app, canvas, hit, frame, width, height) {
+function drawSmall(app, canvas, hit, frame, width, height) {
   const pose = app.tracks.pose(hit.recording, frame);
   if (!pose) return false;
   const actors = actorsOf(app.project, hit);

@@ -6,7 +6,7 @@ import { annotatorOf } from "./header.js";
 
 /** The view: {node, open}. */
 export function makeTake(app) {
-  const choice = element("fieldset", { class: "behaviors" }, element("legend", {}, "Behaviors"));
+  const choice = element("fieldset", {}, element("legend", {}, "Behaviors"));
   const boxes = element("div", { class: "boxes" });
   choice.append(boxes);
   const chosen = () => $$("input:checked", boxes).map(({ value }) => value);
@@ -27,7 +27,7 @@ export function makeTake(app) {
 /** A card with a form; `body(form)` makes the request. */
 function card(app, chosen, { title, words, parts, action, body, done = () => {} }) {
   const banner = makeBanner();
-  const result = element("div", { class: "result", role: "status", "aria-live": "polite" });
+  const result = element("div", { role: "status", "aria-live": "polite" });
   const go = element("button", { class: "main" }, action);
   const form = element("form", {}, ...parts, go);
   form.addEventListener("submit", async (event) => {

@@ -58,7 +58,7 @@ export function makeTracks(project) {
 }
 
 /** The smallest box around two; either may be null. */
-export function joined(a, b) {
+function joined(a, b) {
   if (!a || !b) return a || b || null;
   return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3])];
 }

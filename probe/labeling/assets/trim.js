@@ -112,7 +112,7 @@ function makeStrip() {
   const handle = (name) => element("div", { class: `handle ${name}`, role: "slider", tabindex: "0", "aria-label": `${name === "start" ? "Start" : "Stop"} of the bout`, title: `Drag to trim, or ${name === "start" ? "[" : "]"} at the playhead` });
   const [start, stop] = [handle("start"), handle("stop")];
   const track = element("div", { class: "track" }, shown, bout, head, start, stop);
-  const [length, words] = [element("span", { class: "length" }), element("span", { class: "trimmed-words" })];
+  const [length, words] = [element("span", { class: "length" }), element("span", {})];
   const root = element("div", { class: "trim" }, track, element("p", { class: "hint" }, length, words));
   return { root, track, bout, shown, head, start, stop, length, words };
 }

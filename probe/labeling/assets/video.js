@@ -5,7 +5,7 @@ import { address, getBytes } from "./connection.js";
 import { following } from "./ticker.js";
 
 /** The frame whose time is nearest to `seconds`. */
-export function frameAt(times, seconds) {
+function frameAt(times, seconds) {
   const after = d3.bisectLeft(times, seconds);
   if (after <= 0) return 0;
   if (after >= times.length) return times.length - 1;
@@ -13,7 +13,7 @@ export function frameAt(times, seconds) {
 }
 
 /** The middle of the interval in which a frame is shown: a place that no rounding moves to a neighbor. */
-export function middleOf(times, frame) {
+function middleOf(times, frame) {
   if (frame + 1 < times.length) return (times[frame] + times[frame + 1]) / 2;
   return times[frame] + (frame > 0 ? (times[frame] - times[frame - 1]) / 2 : 0);
 }
