@@ -13,6 +13,7 @@ from threading import RLock, Thread
 from typing import Any
 
 import numpy as np
+import torch
 
 from probe.labeling.candidates import Candidates, find_candidates
 from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
@@ -25,6 +26,7 @@ from ssl_behavior.arguments import several
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, open_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
+from ssl_behavior.logistic import Design, fit_head
 from ssl_behavior.reports.contents import front_and_back
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import STREAM_NAME, Store, open_store
@@ -132,9 +134,11 @@ class LabelSession:
             self._preparing = {"stage": stage, "share": min(1.0, done / max(total, 1))}
 
         try:
-            self._candidates = find_candidates(
+            found = find_candidates(
                 self.embeddings, self.log.folder / "segments", list(self.rows.values()), progress=progress
             )
+            _warm_up(found)
+            self._candidates = found
         except Exception as error:  # noqa: BLE001 - raised by the next request
             self._failure = error
         finally:
@@ -166,7 +170,7 @@ class LabelSession:
             return {
                 "title": self.log.folder.resolve().name,
                 "store": str(self.store.path), "embeddings": str(self.embeddings.path),
-                "project": str(self.log.folder), "unit": unit, "annotator": self.annotator,
+                "project": str(self.log.folder.resolve()), "unit": unit, "annotator": self.annotator,
                 "recordings": self._recordings(), "individuals": list(self.store.individuals),
                 "skeleton": {
                     "keypoints": list(skeleton.keypoints), "front": front, "back": back,
@@ -617,7 +621,7 @@ class LabelSession:
         for name in behaviors:
             learner = self.learner(name)
             if learner.head is None:
-                raise InputError(f"behavior {name!r} has no head yet: answer yes at least once")
+                raise InputError(f"behavior {name!r} has no model yet: answer yes at least once")
             self.estimates.of(learner)
             heads.append(learner.head.linear)
             calibrations.append(self.estimates.calibration(learner.behavior))
@@ -627,9 +631,19 @@ class LabelSession:
         )
         write(out)
         return {
-            "sentence": f"The heads of {quoted(behaviors)} are in {out}.",
-            "notices": [f"Label other recordings: ssl-behavior annotate RUN STORE with the probe {out}"],
+            "sentence": f"The model of {quoted(behaviors)} is in {out}.",
+            "notices": [
+                "To label other recordings, give `annotate` this folder as `probe`, and the run of these embeddings."
+            ],
         }
+
+
+def _warm_up(candidates: Candidates) -> None:
+    """Fit a head to nothing in particular: the first fit of a process loads parts of torch for seconds."""
+    points = torch.from_numpy(candidates.sample[:64])
+    target = (torch.arange(len(points)) % 2)[:, None]
+    if len(points) > 1:
+        fit_head(Design(points, target, "binary", balanced=False), 1.0, max_steps=2)
 
 
 def _span_of(event: Event) -> SpanDecision:

@@ -52,7 +52,7 @@ class Labeled:
         """Annotator of these rows."""
         names = [name for row in rows for name in self.annotators(self.behavior, row.id)]
         name = self.annotator or ", ".join(dict.fromkeys(names))
-        return f"{name} and head".strip() if self.whole else name
+        return f"{name} and model".strip() if self.whole else name
 
 
 def _of_scene(labeled: Labeled, row: EmbeddingRow) -> Labels | None:
@@ -120,7 +120,7 @@ def write_to_store(
     if rows[0].agent:
         notices.append(
             f"Labels of {rows[0].actors.unit}s cannot leave single frames open: where nobody answered, they are those "
-            "of the head."
+            "of the model."
         )
     return {"sentence": f"{change.sentence}: {store.path}", "notices": notices}
 

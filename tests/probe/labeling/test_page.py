@@ -601,6 +601,7 @@ def test_keys_rest_while_somebody_types(shared, behavior, visit):
 def test_nothing_moves_by_itself_where_little_motion_is_wanted(shared, behavior, visit):
     page = visit(shared[0]).tab("#take")
     page.emulate_media(reduced_motion="reduce")
+    page.reload()
     go(page, "Learn")
     wait_until(page, "labels.views.learn.player.clip() !== null")
     page.wait_for_timeout(200)

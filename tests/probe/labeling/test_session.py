@@ -263,5 +263,5 @@ def test_a_store_that_changed_is_not_written_to(session):
 
 def test_nothing_to_take_yet(session):
     for what in ("store", "files", "probe"):
-        with pytest.raises(InputError, match=r"nothing is decided|no head"):
+        with pytest.raises(InputError, match=r"nothing is decided|no model"):
             session.take(what=what, behaviors=["strike"], format="csv")
