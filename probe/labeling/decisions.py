@@ -77,12 +77,13 @@ class Decisions:
     def follow(self, events: Iterable[Event]) -> None:
         """Take in new events, in order."""
         for event in events:
-            self.last = self._versions[event.behavior] = event.id
+            self.last = event.id
             if event.row not in self._frames:
                 continue
             if event.kind == "draw":
                 self._draws.setdefault(event.behavior, []).append(event)
                 continue
+            self._versions[event.behavior] = event.id
             self._histories.setdefault((event.annotator, event.behavior), _History()).follow(event)
             if event.kind in _ANSWERS:
                 self._events.append(event)
@@ -108,7 +109,7 @@ class Decisions:
                 self._paint(event)
 
     def version(self, behavior: str) -> int:
-        """Number of the last event about a behavior; 0 = there is none."""
+        """Number of the last event that changed frames of a behavior, which random draws do not; 0 = there is none."""
         return self._versions.get(behavior, 0)
 
     def states(self, behavior: str, row: str) -> np.ndarray:

@@ -4,6 +4,7 @@ Frames are those of the store. Rows are named by their ids in the embeddings. Me
 threads; several sessions, also in other processes, may work on one project.
 """
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -106,7 +107,11 @@ class LabelSession:
         self.rows = {row.id: row for row in (self.embeddings.select(chosen) if chosen else self.embeddings.rows)}
         self.notices: list[str] = []
         self.videos = self._find_videos(videos)
-        facts = {"store": self.fingerprint, "unit of embeddings": self.embeddings.unit}
+        # Random draws are of these rows: with others, their chances would be wrong.
+        facts = {
+            "store": self.fingerprint, "unit of embeddings": self.embeddings.unit,
+            "selection of recordings": hashlib.sha256("\n".join(self.rows).encode()).hexdigest(),
+        }  # fmt: skip
         self.log = Project(project, facts)
         self._lock = RLock()
         self.decisions = Decisions({name: row.frames for name, row in self.rows.items()})
@@ -442,8 +447,7 @@ class LabelSession:
 
         A draw is in the log before it is shown, so that answers do not decide what was drawn.
         """
-        decisions, candidates = self.decisions, learner.candidates
-        drawn = decisions.draws(learner.behavior)
+        drawn, candidates = self.decisions.draws(learner.behavior), learner.candidates
         for event in drawn:
             segment = candidates.at(learner.numbers[event.row], event.start, event.stop).start
             if free[segment] and event.id not in used:
@@ -453,14 +457,13 @@ class LabelSession:
             return None
         for number in range(_MOST_DRAWS):
             pick = learner.draw(numpy_generator(self.seed, "draws", learner.behavior, len(drawn) + number))
-            self.log.write(
+            event = self.log.write(
                 f"draw-{uuid.uuid4()}", "draw", "", [self._span_of_segment(learner, pick.segment)], source="random",
                 model=self._fitted.get(learner.behavior, 0), weight=pick.weight,
             )  # fmt: skip
             self._follow()
-            self._fitted[learner.behavior] = decisions.version(learner.behavior)
             if free[pick.segment]:
-                used.add(decisions.draws(learner.behavior)[-1].id)
+                used.add(event)
                 return pick
         return None
 

@@ -265,3 +265,21 @@ def test_nothing_to_take_yet(session):
     for what in ("store", "files", "probe"):
         with pytest.raises(InputError, match=r"nothing is decided|no model"):
             session.take(what=what, behaviors=["strike"], format="csv")
+
+
+def test_a_draw_does_not_make_the_head_look_new_to_other_answers(session, embeddings):
+    """Answers of another session that come with a draw are learned."""
+    answer(session)
+    other = LabelSession(session.store, embeddings, session.log.folder, wait=True)
+    session.proposals(behavior="strike", k=1)
+    answer(other, start=60, stop=80, shown_start=45, shown_stop=90, annotator="Ben")
+    before = session.learner("strike").head
+    session.proposals(behavior="strike", k=8)
+    assert session.learner("strike").head.version > before.version or before.version >= session.decisions.version("strike")
+    assert session.learner("strike").head.version >= session.decisions.version("strike")
+    other.close()
+
+
+def test_a_project_keeps_to_its_recordings(session, embeddings):
+    with pytest.raises(InputError, match="another selection of recordings"):
+        LabelSession(session.store, embeddings, session.log.folder, recordings=["r1"])
