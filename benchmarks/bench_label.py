@@ -19,6 +19,7 @@ the server, with and without mapped files. The last line of stdout is one JSON o
 """
 
 import argparse
+import atexit
 import json
 import os
 import re
@@ -84,6 +85,7 @@ class Server:
         words = [sys.executable, "-m", "ssl_behavior", "label", store, embeddings, "--out", project, "--no-browser"]
         own = os.environ | {"OMP_NUM_THREADS": str(threads)}
         self.process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True, env=own)
+        atexit.register(self.process.kill)
         address = next(line for line in self.process.stdout if line.startswith("http")).strip()
         origin = address.partition("/?")[0]
         self.client = httpx.Client(base_url=origin, headers={"origin": origin}, timeout=600, trust_env=False)
@@ -95,7 +97,7 @@ class Server:
         self.project_s = time.perf_counter() - self.started
         self.own_bytes = 0
         self._done = threading.Event()
-        self._watch = threading.Thread(target=self._watch_memory)
+        self._watch = threading.Thread(target=self._watch_memory, daemon=True)
         self._watch.start()
 
     def _watch_memory(self) -> None:
