@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from getpass import getpass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _LOOPBACK = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
+"""Ports of projects: below those that systems give out themselves."""
 _PATIENCE_SECONDS = 3
 """Time that answers in progress have after Ctrl-C."""
 
@@ -44,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
     password = _password(options)
     opening = Opening(partial(_open, options))
-    with _listening(options.host, options.port) as listener:
+    with _listener(options) as listener:
         try:
             _serve(opening, listener, password, options, make_console())
         except KeyboardInterrupt:  # the usual end
@@ -129,6 +132,19 @@ def _is_terminal() -> bool:
 
 def _ask(prompt: str) -> str:
     return getpass(prompt)
+
+
+def _listener(options: argparse.Namespace) -> socket.socket:
+    """Socket of the given port, or of the project's own one: a browser keeps unsent answers for each port."""
+    from ssl_behavior.errors import InputError
+
+    if options.port is not None:
+        return _listening(options.host, options.port)
+    own = _PORTS.start + zlib.crc32(str(options.out.resolve()).encode()) % len(_PORTS)
+    try:
+        return _listening(options.host, own)
+    except InputError:
+        return _listening(options.host, 0)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -235,7 +251,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--programs", type=Path, metavar="FILE", help="Python file with your own task programs")
     parser.add_argument("--seed", type=int, default=0, help="of the random bouts for the estimates (default 0)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument(
+        "--port", type=int, help="default: the same one for each PROJECT, or a free one if that is taken; 0: a free one"
+    )
     parser.add_argument(
         "--host", default=_LOOPBACK, metavar="ADDRESS",
         help="address to listen on (default: 127.0.0.1, this machine alone). With another one, such as 0.0.0.0, other "

@@ -457,13 +457,13 @@ class LabelSession:
             return None
         for number in range(_MOST_DRAWS):
             pick = learner.draw(numpy_generator(self.seed, "draws", learner.behavior, len(drawn) + number))
-            event = self.log.write(
+            written = self.log.write(
                 f"draw-{uuid.uuid4()}", "draw", "", [self._span_of_segment(learner, pick.segment)], source="random",
                 model=self._fitted.get(learner.behavior, 0), weight=pick.weight,
             )  # fmt: skip
             self._follow()
             if free[pick.segment]:
-                used.add(event)
+                used.add(written)
                 return pick
         return None
 

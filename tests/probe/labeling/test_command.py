@@ -55,6 +55,17 @@ def test_a_port_that_is_taken(taken, capsys):
     assert message.startswith(f"--port {taken} of 127.0.0.1 cannot be used") and "leave --port out" in message
 
 
+def test_a_project_keeps_its_port_where_it_is_free(tmp_path):
+    def port_of(folder):
+        options = command._parser().parse_args(["store", "embeddings", "--out", str(folder)])
+        with command._listener(options) as first, command._listener(options) as second:
+            return first.getsockname()[1], second.getsockname()[1]
+
+    first, second = port_of(tmp_path / "one")
+    assert first in command._PORTS and second != first
+    assert port_of(tmp_path / "one")[0] == first
+
+
 @pytest.mark.parametrize("port", [-1, 65_536])
 def test_ports_that_are_none(port, capsys):
     assert refused(capsys, "--port", port).startswith("--port must be between 0 and 65535")

@@ -273,9 +273,7 @@ def test_a_draw_does_not_make_the_head_look_new_to_other_answers(session, embedd
     other = LabelSession(session.store, embeddings, session.log.folder, wait=True)
     session.proposals(behavior="strike", k=1)
     answer(other, start=60, stop=80, shown_start=45, shown_stop=90, annotator="Ben")
-    before = session.learner("strike").head
     session.proposals(behavior="strike", k=8)
-    assert session.learner("strike").head.version > before.version or before.version >= session.decisions.version("strike")
     assert session.learner("strike").head.version >= session.decisions.version("strike")
     other.close()
 
