@@ -60,6 +60,7 @@ class _Draft:
     def __init__(self, path: str | Path) -> None:
         self.store = Store(path)
         self.path = self.store.path
+        self._text = (self.path / "store.json").read_bytes()
         self.contents: dict[str, Any] = read_json(self.path / "store.json", "a store")
         self.journal: list[dict[str, Any]] = self.contents.get(_JOURNAL, [])
         self.streams: dict[str, dict[str, Any]] = self.contents["streams"]
@@ -117,6 +118,10 @@ class _Draft:
             changed = {id: own for id, own in self.before["annotators"].items() if own != self.rows[id]["annotators"]}
             before = self.before | {"annotators": changed}
             entry = {"number": number, "change": sentence, "before": before}
+            if (self.path / "store.json").read_bytes() != self._text:
+                raise InputError(
+                    f"{self.path} was changed by another program meanwhile, and this change was not made: repeat it"
+                )
             write_json(self.path / "store.json", self._contents() | {_JOURNAL: [*self.journal, entry]})
 
     def _write_pair_labels(self, number: int) -> None:
@@ -239,6 +244,7 @@ def put_labels(
     labels: Mapping[str, Mapping[str, Labels]],
     pair_labels: Mapping[str, Mapping[str, PairLabels]] | None = None,
     overwrite: bool = False,
+    clear: Sequence[str] = (),
 ) -> LabelChange:
     """Add labels in memory to the recordings of a store.
 
@@ -246,6 +252,7 @@ def put_labels(
     ----------
     labels, pair_labels : recording -> stream -> labels of its frames, or of its pairs of animals.
     overwrite : replace labels of streams that a recording has already.
+    clear : streams that these recordings lose first.
 
     Raises
     ------
@@ -253,10 +260,13 @@ def put_labels(
         If a recording is unknown, or has the stream already.
     """
     draft, counts, notices = _Draft(store), dict[str, int](), list[str]()
+    for stream in clear:
+        for recording in {*labels, *(pair_labels or {})}:
+            _clear(draft, draft.store.row(recording), stream)
     for recording, streams in labels.items():
         row = draft.store.row(recording)
         for stream, own in streams.items():
-            if stream in row.annotators and not overwrite:
+            if stream in draft.rows[row.id]["annotators"] and not overwrite:
                 raise InputError(_has_already(draft, row, stream))
             _put(draft, row, stream, own)
             counts[stream] = counts.get(stream, 0) + 1
@@ -264,9 +274,17 @@ def put_labels(
         for stream, paired in bouts.items():
             notices += _add_bouts(draft, draft.store.row(recording), stream, paired, overwrite)
             counts[stream] = counts.get(stream, 0) + 1
-    sentence = _added(counts)
+    sentence = _added(counts) if counts else f"emptied {listed(clear)}"
     draft.commit(sentence)
     return LabelChange(sentence, notices)
+
+
+def _clear(draft: _Draft, row: StoreRow, stream: str) -> None:
+    """Take a recording out of a stream, if it has it."""
+    if draft.rows[row.id]["annotators"].pop(stream, None) is not None:
+        draft.array(stream)[row.slice] = NOT_ANNOTATED
+    if stream in draft.pair_streams:
+        draft.pair_labels(stream).pop(row.id, None)
 
 
 def _added(streams: Mapping[str, int]) -> str:

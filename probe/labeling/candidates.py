@@ -70,6 +70,11 @@ class Candidates:
         return self.sample[::_BACKGROUND_EVERY]
 
     @property
+    def background_row(self) -> np.ndarray:
+        """Number of the row of each frame of the background, int32 [frame]."""
+        return self.sample_row[::_BACKGROUND_EVERY]
+
+    @property
     def frames(self) -> np.ndarray:
         """Length of each segment, int64 [segment]."""
         return self.stop - self.start
@@ -189,12 +194,17 @@ def open_candidates(
     config = config or CandidateConfig()
     if not (folder / _MARKER).exists():
         return None
-    if read_json(folder / _MARKER, "candidates of labeling") != _facts(embeddings, rows, config):
-        return None
     try:
+        if read_json(folder / _MARKER, "candidates of labeling") != _facts(embeddings, rows, config):
+            return None
         row, start, stop, points, sample, sample_row = (np.load(folder / f"{name}.npy") for name in _ARRAYS)
-        return Candidates(tuple(rows), row, start, stop, points, sample, sample_row, Space.load(folder))
-    except (OSError, ValueError, InputError):
+        space = Space.load(folder)
+        segments = (len(row),)
+        fits = start.shape == stop.shape == segments and points.shape == (*segments, space.dim)
+        if not fits or sample.shape != (len(sample_row), space.dim):
+            return None
+        return Candidates(tuple(rows), row, start, stop, points, sample, sample_row, space)
+    except (OSError, EOFError, ValueError, InputError):
         # Made anew from the embeddings.
         return None
 

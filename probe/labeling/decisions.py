@@ -18,7 +18,7 @@ _ANSWERS = ("answer", "edit")
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of answers about a behavior, and of random draws whose frames are decided."""
+    """Numbers of answers about a behavior, and of random draws that were answered yes or no."""
 
     yes: int = 0
     no: int = 0
@@ -76,6 +76,7 @@ class Decisions:
 
     def follow(self, events: Iterable[Event]) -> None:
         """Take in new events, in order."""
+        changed: set[str] = set()
         for event in events:
             self.last = event.id
             if event.row not in self._frames:
@@ -90,7 +91,9 @@ class Decisions:
                 self._paint(event)
             else:
                 (self._undone.add if event.kind == "undo" else self._undone.discard)(event.action)
-                self._repaint({one.row for one in self._events if one.action == event.action})
+                changed.add(event.action)
+        if changed:
+            self._repaint({one.row for one in self._events if one.action in changed})
 
     def _paint(self, event: Event) -> None:
         if event.decision in _STATES:
@@ -138,13 +141,18 @@ class Decisions:
         states = self.states(event.behavior, event.row)[event.start : event.stop]
         return bool(2 * (states != OPEN).sum() >= len(states))
 
+    def is_clear(self, event: Event) -> bool:
+        """Whether a decided span has a frame with a yes or no."""
+        states = self.states(event.behavior, event.row)[event.start : event.stop]
+        return self.is_decided(event) and bool(np.isin(states, (YES, NO)).any())
+
     def counts(self, behavior: str) -> Counts:
         """Numbers of answers: one for each action; "yes" if a part of the span is."""
         answers: dict[str, set[str]] = {}
         for event in self.standing(behavior, "answer"):
             answers.setdefault(event.action, set()).add(event.decision)
         kinds = ["yes" if "yes" in one else "unsure" if "unsure" in one else "no" for one in answers.values()]
-        random = sum(map(self.is_decided, self.draws(behavior)))
+        random = sum(map(self.is_clear, self.draws(behavior)))
         return Counts(kinds.count("yes"), kinds.count("no"), kinds.count("unsure"), random)
 
     def annotators(self, behavior: str = "", row: str = "") -> list[str]:

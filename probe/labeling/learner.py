@@ -12,7 +12,8 @@ length. Random: see `probe.labeling.trust`; they alone say how good the labels a
 Values were chosen on the rats' recordings 01 to 20, scored on 21 to 30 (`benchmarks/quality_labeling.py`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,8 @@ BANDS = (0.01, 0.04, 0.15, 0.8)
 """Shares of all frames in bands of falling probability. A random draw takes each band with the same chance.
 
 Even draws from all frames would hardly meet a rare behavior, nor any frame where a head says yes."""
+_TOGETHER = 64
+"""Answered segments that all others are compared with in one product."""
 
 _Span = tuple[str, int, int, int]
 """Row, start, stop and state of a run of decided frames."""
@@ -129,7 +132,7 @@ class Learner:
         """
         left_out = set(leave_out)
         spans = list(self._spans(left_out))
-        points, target, weight = self._examples(spans)
+        points, target, weight = self._examples(spans, left_out)
         if not (target == 1).any():
             if not left_out:
                 self.head = None
@@ -141,18 +144,19 @@ class Learner:
         head = Head(self.decisions.last, linear, self._logits(linear))
         if not left_out:
             self.head = head
+            self._points = {span[:3]: self._points[span[:3]] for span in spans}
         return head
 
     def _logits(self, linear: LinearHead) -> np.ndarray:
         return linear.logits(torch.from_numpy(self.candidates.points)).numpy()[:, 0]
 
     def _examples(
-        self, spans: Sequence["_Span"]
+        self, spans: Sequence["_Span"], left_out: set[str]
     ) -> tuple[Float[Tensor, "frames latent"], Int[Tensor, " frames"], Float[Tensor, " frames"]]:
         """Points, 1 = yes or 0 = no, and weights of the frames to learn from; weights have the mean 1."""
         points = [self._span_points(*span[:3]) for span in spans]
         weights = [np.full(len(one), self._seconds(span) / len(one)) for one, span in zip(points, spans, strict=True)]
-        background = self.candidates.background
+        background = self._background(left_out)
         total = sum(map(self._seconds, spans))
         weights.append(np.full(len(background), total / len(background)))
         state = [np.full(len(one), int(span[3] == YES)) for one, span in zip(points, spans, strict=True)]
@@ -163,6 +167,13 @@ class Learner:
             weight = torch.where(own, weight / weight[own].sum().clamp_min(1e-12), weight)
         weight = (weight / weight.mean()).float()
         return torch.from_numpy(np.concatenate([*points, background])), target, weight
+
+    def _background(self, left_out: set[str]) -> np.ndarray:
+        """Random frames, without those of the recordings left out."""
+        if not left_out:
+            return self.candidates.background
+        inside = [number for number, row in enumerate(self.candidates.rows) if row.recording not in left_out]
+        return self.candidates.background[np.isin(self.candidates.background_row, inside)]
 
     def _spans(self, left_out: set[str]) -> Iterable["_Span"]:
         for row in self.decisions.rows(self.behavior):
@@ -179,8 +190,9 @@ class Learner:
         """Points of some frames of a span, float32 [frame, dim]."""
         if (name, start, stop) not in self._points:
             row = self.candidates.rows[self.numbers[name]]
-            step = max(1, round(row.fps / FRAMES_PER_SECOND))
-            frames = row.offset + np.arange(start, stop, step)[: round(MOST_SECONDS * 10 * FRAMES_PER_SECOND)]
+            most = round(MOST_SECONDS * FRAMES_PER_SECOND)
+            step = max(1, round(row.fps / FRAMES_PER_SECOND), math.ceil((stop - start) / most))
+            frames = row.offset + np.arange(start, stop, step)
             self._points[name, start, stop] = self.candidates.space.gather(self.embeddings, frames)
         return self._points[name, start, stop]
 
@@ -211,17 +223,21 @@ class Learner:
             found[own] = 2 * (decided[stop] - decided[start]) >= stop - start
         return found
 
-    def propose(self, count: int, turn: int, draw: Callable[[np.ndarray], Pick | None]) -> list[Pick]:
+    def propose(
+        self, count: int, turn: int, draw: Callable[[np.ndarray], Pick | None], busy: Collection[int] = ()
+    ) -> list[Pick]:
         """Segments to show next; fewer where there are fewer.
 
         Parameters
         ----------
         turn : number of proposals before, which decides whose turn it is.
         draw : gives a random segment of the free ones, bool [segment], or None.
+        busy : segments that are not shown now.
         """
         answered = self.answered()
         self._compare(answered)
         free = ~answered
+        free[list(busy)] = False
         picks: list[Pick] = []
         nearest = self._nearest.copy()
         for place in range(turn, turn + count):
@@ -267,8 +283,12 @@ class Learner:
         if self._compared - now:
             self._nearest[:] = -1.0
             self._compared = set()
-        for segment in sorted(now - self._compared):
-            self._nearer(segment, self._nearest)
+        new = np.array(sorted(now - self._compared), np.int64)
+        for part in np.array_split(new, math.ceil(len(new) / _TOGETHER) or 1):
+            if len(part):
+                unit = self.candidates.points[part] / self._norms[part, None]
+                cosine = (self.candidates.points @ unit.T).max(axis=1) / self._norms
+                np.maximum(self._nearest, cosine, out=self._nearest)
         self._compared = now
 
     def _in_few_answers(self) -> np.ndarray:

@@ -21,6 +21,8 @@ __all__ = ["DECISIONS", "FILE_NAME", "Behavior", "Decision", "Event", "Project",
 
 FILE_NAME = "labels.sqlite"
 FORMAT_VERSION = 1
+_CHECKPOINT_EVERY = 20
+"""Events after which the writes of `labels.sqlite-wal` go into the file itself."""
 PATIENCE_SECONDS = 10.0
 """How long a write waits for another process that writes."""
 
@@ -105,13 +107,15 @@ class Event(SpanDecision):
 
 _COLUMNS = tuple(one.name for one in fields(Event))
 _SELECT = ", ".join(f'"{name}"' for name in _COLUMNS)
+_SPAN = tuple(one.name for one in fields(SpanDecision))
+_SELECT_SPAN = ", ".join(f'"{name}"' for name in _SPAN)
 
 
 class Project:
     """The file of a labeling project. Several threads and processes may read and write it.
 
-    A write returns when it is on disk. Whatever process is killed at any time loses at most the write that had not
-    returned.
+    A write returns when it is on disk: a process that is killed loses at most the write that had not returned. The
+    newest writes are in `labels.sqlite-wal` until the project is closed.
 
     Parameters
     ----------
@@ -144,6 +148,7 @@ class Project:
         self._connection.execute("PRAGMA journal_mode = WAL")
         # An acknowledged answer outlives a power failure, too.
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA fullfsync = 1")
         with self._write() as cursor:
             tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables:
@@ -154,6 +159,7 @@ class Project:
             elif "facts" not in tables:
                 raise InputError(f"{self.path} is an SQLite file of another program; choose another `out`")
             self._check(dict(cursor.execute("SELECT name, value FROM facts").fetchall()), facts)
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _check(self, found: Mapping[str, str], facts: Mapping[str, str]) -> None:
         if found.get("format") != "ssl-behavior labels":
@@ -212,34 +218,56 @@ class Project:
             found = self._connection.execute(query, (after,)).fetchall()
         return [Event(**dict(zip(_COLUMNS, values, strict=True))) for values in found]
 
-    def write(self, key: str, kind: str, annotator: str, spans: Sequence[SpanDecision], **details: Any) -> int:
+    def write(
+        self,
+        key: str,
+        kind: str,
+        annotator: str,
+        spans: Sequence[SpanDecision],
+        after: int | None = None,
+        **details: Any,
+    ) -> int:
         """Write the events of one action; returns the number of the last.
 
         Parameters
         ----------
         key : of the action; a key that is in the file already was written before, and nothing is written again.
+        after : write only if this is the number of the last event of the file; otherwise return 0.
         details : further values of `Event`: source, model, probability, weight, seconds.
 
         Raises
         ------
         InputError
-            If the disk is full, or another process does not let go of the file.
+            If the disk is full, another process does not let go of the file, or the key belongs to another action.
         """
         values = [
             dict.fromkeys(_COLUMNS) | {"source": "", "model": 0, "time": _now()} | details
-            | {name: getattr(span, name) for name in ("behavior", "row", "start", "stop", "decision")}
+            | {name: getattr(span, name) for name in _SPAN}
             | {"annotator": annotator, "action": key, "kind": kind}
             for span in spans
         ]  # fmt: skip
         names = ", ".join(f":{name}" for name in _COLUMNS)
         with self._write() as cursor:
             repeats = kind in ("undo", "redo")
-            known = cursor.execute('SELECT MAX(id) FROM events WHERE "action" = ?', (key,)).fetchone()[0]
-            if known is not None and not repeats:
-                return int(known)
+            if not repeats and (known := self._written(cursor, key, spans)):
+                return known
+            if after is not None and cursor.execute("SELECT MAX(id) FROM events").fetchone()[0] not in (after, None):
+                return 0
             for one in values:
                 cursor.execute(f"INSERT INTO events ({_SELECT}) VALUES ({names})", one)
-            return int(cursor.lastrowid or 0)
+            last = int(cursor.lastrowid or 0)
+        if last % _CHECKPOINT_EVERY < len(values):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return last
+
+    def _written(self, cursor: sqlite3.Cursor, key: str, spans: Sequence[SpanDecision]) -> int:
+        """Number of the last event of an action that was written before; 0 = there is none."""
+        query = f'SELECT id, {_SELECT_SPAN} FROM events WHERE "action" = ? ORDER BY id'
+        found = cursor.execute(query, (key,)).fetchall()
+        same = [tuple(getattr(span, name) for name in _SPAN) for span in spans]
+        if found and [tuple(one[1:]) for one in found[: len(same)]] != same:
+            raise InputError(f"`key` {key!r} belongs to another answer, and nothing was stored: use a new key")
+        return int(found[-1][0]) if found else 0
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Cursor]:

@@ -6,6 +6,7 @@ threads; several sessions, also in other processes, may work on one project.
 
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from probe.labeling.candidates import Candidates, find_candidates
 from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
 from probe.labeling.learner import Learner, Pick
 from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision
-from probe.labeling.take_away import Labeled, probe_contents, write_files, write_to_store
+from probe.labeling.take_away import OTHER, Labeled, probe_contents, write_files, write_to_store
 from probe.labeling.trust import Estimates
 from probe.postprocessing import moving_average, window_frames
 from ssl_behavior.arguments import several
@@ -28,7 +29,9 @@ from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, open_embedd
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
 from ssl_behavior.logistic import Design, fit_head
+from ssl_behavior.programs import PROGRAMS, load_programs
 from ssl_behavior.reports.contents import front_and_back
+from ssl_behavior.retrieval import SentenceSearch
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import STREAM_NAME, Store, open_store
 from ssl_behavior.terminal import quoted
@@ -41,6 +44,9 @@ _LONG_ROW = 300_000
 """Frames of a row up to which each has its own probability on the ethogram; of longer rows, segments have."""
 _MOST_DRAWS = 20
 """Random draws that may meet answered segments before a turn goes to another proposal."""
+_RESERVED_SECONDS = 60.0
+"""A proposal that one annotator sees is not shown to another for this time."""
+_LONGEST_NAME = 60
 _STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _REASONS = {
@@ -108,8 +114,9 @@ class LabelSession:
         self.notices: list[str] = []
         self.videos = self._find_videos(videos)
         # Random draws are of these rows: with others, their chances would be wrong.
+        columns = json.dumps([self.embeddings.checkpoint, self.embeddings.unit, list(self.embeddings.groups.items())])
         facts = {
-            "store": self.fingerprint, "unit of embeddings": self.embeddings.unit,
+            "store": self.fingerprint, "set of embeddings": hashlib.sha256(columns.encode()).hexdigest(),
             "selection of recordings": hashlib.sha256("\n".join(self.rows).encode()).hexdigest(),
         }  # fmt: skip
         self.log = Project(project, facts)
@@ -118,7 +125,9 @@ class LabelSession:
         self._learners: dict[str, Learner] = {}
         self._fitted: dict[str, int] = {}
         self.estimates = Estimates(self.decisions, seed)
-        self._searches: list[Any] = []
+        self._sentences: SentenceSearch | None = None
+        self._shown: dict[tuple[str, int], tuple[str, float]] = {}
+        self._own_programs = load_programs(programs)[0] if programs is not None else {}
         self._failure: Exception | None = None
         self._preparing: dict[str, Any] | None = {"stage": "opening", "share": 0.0}
         self._candidates: Candidates | None = None
@@ -209,10 +218,7 @@ class LabelSession:
         return asdict(behavior) | asdict(self.decisions.counts(behavior.name))
 
     def _programs(self) -> list[dict[str, str]]:
-        from ssl_behavior.programs import PROGRAMS, load_programs
-
-        own = load_programs(self.programs)[0] if self.programs is not None else {}
-        facts = [program.facts for program in {**PROGRAMS, **own}.values()]
+        facts = [program.facts for program in {**PROGRAMS, **self._own_programs}.values()]
         return [{"name": one.name, "units": one.units, "description": one.description} for one in facts]
 
     def add_behavior(self, name: str, definition: str, annotator: str) -> dict[str, Any]:
@@ -225,13 +231,18 @@ class LabelSession:
             store.
         """
         name, definition = name.strip(), definition.strip()
-        if not STREAM_NAME.fullmatch(name):
+        if not STREAM_NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
             raise InputError(
-                f"behavior {name!r}: use letters, digits, '_', '-' and '.' only, because it names a label stream"
+                f"behavior {name[: 2 * _LONGEST_NAME]!r}: use letters, digits, '_', '-' and '.' only, at most "
+                f"{_LONGEST_NAME}, because it names a label stream"
             )
+        if name.casefold() == OTHER:
+            raise InputError(f"behavior {name!r}: this word stands for all other behaviors; choose another name")
         if not definition:
             raise InputError(f"behavior {name!r} needs a definition: one sentence, so that others label the same")
         known = {one.name for one in self.log.behaviors()}
+        if near := [one for one in known if one != name and one.casefold() == name.casefold()]:
+            raise InputError(f"behavior {name!r} and {near[0]!r} differ in capital letters alone: choose another name")
         if name not in known and name in (*self.store.streams, *self.store.pair_streams):
             raise InputError(
                 f"{self.store.path} has a label stream {name!r}, which may mean something else: choose another name"
@@ -307,7 +318,7 @@ class LabelSession:
             If a name or span is unknown, the project is locked, or the disk is full. Nothing is stored then.
         """
         self._check_behavior(behavior)
-        self._check_annotator(annotator)
+        self._check_author(key, annotator)
         self._checked_span(row, start, stop)
         self._checked_span(row, shown_start, shown_stop)
         if decision not in DECISIONS:
@@ -331,7 +342,7 @@ class LabelSession:
     ) -> dict[str, Any]:
         """Store the edits of one step; arguments and errors as of `answer`."""
         self._check_behavior(behavior)
-        self._check_annotator(annotator)
+        self._check_author(key, annotator)
         written = []
         for one in edits:
             self._checked_span(one["row"], one["start"], one["stop"])
@@ -345,7 +356,9 @@ class LabelSession:
         event = self.log.write(key, "edit", annotator, written, source=kind)
         return self._after(behavior, event)
 
-    def _check_annotator(self, annotator: str) -> None:
+    def _check_author(self, key: str, annotator: str) -> None:
+        if not key:
+            raise InputError("`key` is empty: every answer needs its own")
         if not annotator.strip():
             raise InputError("`annotator` is empty: say who answers")
 
@@ -418,53 +431,58 @@ class LabelSession:
             If the sentence cannot be read; it says where.
         """
         self._check_behavior(behavior)
+        self.candidates()
         found = self._sentence_search().find(text, k)
         with self._lock:
             learner = self.learner(behavior)
             hits = [self._hit_of_span(learner, bout.recording, bout.start, bout.stop, "sentence") for bout in found]
         return {"hits": hits, "meaning": found.meaning, "share": found.share}
 
-    def _sentence_search(self) -> Any:
-        from ssl_behavior.retrieval import SentenceSearch
-
+    def _sentence_search(self) -> SentenceSearch:
         with self._lock:
-            if not self._searches:
-                self._searches.append(SentenceSearch(self.store, list(self.rows.values()), programs=self.programs))
-            return self._searches[0]
+            if self._sentences is None:
+                self._sentences = SentenceSearch(self.store, list(self.rows.values()), programs=self.programs)
+            return self._sentences
 
     def proposals(self, *, behavior: str, annotator: str = "", k: int = 6) -> dict[str, Any]:
-        """What to look at next; `annotator` is not used: all annotators label one project together."""
+        """What to look at next. What another annotator was shown within a minute is left out."""
         with self._lock:
             learner = self.learner(behavior)
-            counts = self.decisions.counts(behavior)
+            now = time.monotonic()
+            busy = {
+                segment
+                for (name, segment), (who, when) in self._shown.items()
+                if name == behavior and who != annotator and now - when < _RESERVED_SECONDS
+            }
             used: set[int] = set()
-            picks = learner.propose(k, counts.answers, lambda free: self._draw(learner, free, used))
+            answers = self.decisions.counts(behavior).answers
+            picks = learner.propose(k, answers, lambda free: self._draw(learner, free, used), busy)
+            self._shown |= {(behavior, pick.segment): (annotator, now) for pick in picks}
             hits = [self._hit(learner, pick.segment, pick.source) for pick in picks]
             return {"proposals": hits, "model": self._model(behavior)}
 
     def _draw(self, learner: Learner, free: np.ndarray, used: set[int]) -> Pick | None:
         """A random segment without decision: one that was drawn before and waits, or a new one.
 
-        A draw is in the log before it is shown, so that answers do not decide what was drawn.
+        A draw is in the log before it is shown: whether it is answered has no influence on it.
         """
-        drawn, candidates = self.decisions.draws(learner.behavior), learner.candidates
-        for event in drawn:
-            segment = candidates.at(learner.numbers[event.row], event.start, event.stop).start
-            if free[segment] and event.id not in used:
-                used.add(event.id)
-                return Pick(segment, "random", event.weight)
-        if not free.any():
-            return None
-        for number in range(_MOST_DRAWS):
-            pick = learner.draw(numpy_generator(self.seed, "draws", learner.behavior, len(drawn) + number))
-            written = self.log.write(
-                f"draw-{uuid.uuid4()}", "draw", "", [self._span_of_segment(learner, pick.segment)], source="random",
-                model=self._fitted.get(learner.behavior, 0), weight=pick.weight,
+        for _ in range(_MOST_DRAWS):
+            drawn = self.decisions.draws(learner.behavior)
+            for event in drawn:
+                segment = learner.candidates.at(learner.numbers[event.row], event.start, event.stop).start
+                if free[segment] and event.id not in used:
+                    used.add(event.id)
+                    return Pick(segment, "random", event.weight)
+            if not free.any():
+                return None
+            pick = learner.draw(numpy_generator(self.seed, "draws", learner.behavior, len(drawn)))
+            # Not beside a draw of another process: both would be the same one.
+            self.log.write(
+                f"draw-{uuid.uuid4()}", "draw", "", [self._span_of_segment(learner, pick.segment)],
+                after=self.decisions.last, source="random", model=self._fitted.get(learner.behavior, 0),
+                weight=pick.weight,
             )  # fmt: skip
             self._follow()
-            if free[pick.segment]:
-                used.add(written)
-                return pick
         return None
 
     def _span_of_segment(self, learner: Learner, segment: int) -> SpanDecision:
@@ -483,6 +501,7 @@ class LabelSession:
     ) -> dict[str, Any]:
         row, probability = self._row(name), None
         if learner.head is not None:
+            self.estimates.of(learner, stale=_STALE_EVENTS)
             segments = learner.candidates.at(learner.numbers[name], start, stop)
             calibration = self.estimates.calibration(learner.behavior)
             probability = float(calibration.probability(learner.head.logits[segments]).mean())
@@ -586,18 +605,20 @@ class LabelSession:
         InputError
             If the store changed, a name is in use, a format cannot hold the labels, or there is nothing to write.
         """
-        chosen = [self._check_behavior(name) for name in behaviors]
+        chosen = list(dict.fromkeys(self._check_behavior(name) for name in behaviors))
         if not chosen:
             raise InputError("`behaviors` is empty: choose at least one behavior")
+        rows = list(self.rows.values())
         with self._lock:
             self._check_store()
             if what == "probe":
                 return self._take_probe(chosen)
-            whole = content == "all" if what == "files" else self.embeddings.unit != "scene"
+            whole = (what == "files" and content == "all") or self.embeddings.unit != "scene"
             labeled = [self._labeled(name, annotator, whole) for name in chosen]
-        if what == "store":
-            return write_to_store(self.store, list(self.rows.values()), labeled, overwrite)
-        return write_files(self.store, list(self.rows.values()), labeled, self.log.folder / "exports" / format, format)
+            # Two writers of one store would undo each other.
+            if what == "store":
+                return write_to_store(self.store, rows, labeled, overwrite)
+        return write_files(self.store, rows, labeled, self.log.folder / "exports" / format, format)
 
     def _check_store(self) -> None:
         if Store(self.store.path).fingerprint() != self.fingerprint:
@@ -607,15 +628,21 @@ class LabelSession:
             )
 
     def _labeled(self, behavior: str, annotator: str, whole: bool) -> Labeled:
-        """States of all rows of a behavior; with `whole`, predictions where nobody decided."""
-        learner = self.learner(behavior) if whole else None
-        if learner is not None and learner.head is not None:
-            self.estimates.of(learner, stale=_STALE_EVENTS)
+        """States of all rows of a behavior; with `whole`, predictions where nobody decided.
+
+        Labels of animals and pairs have no frames that are not annotated: "not sure" is predicted there, too.
+        """
+        learner = self.learner(behavior)
+        whole = whole and learner.head is not None
+        unknown = (OPEN, UNSURE) if self.embeddings.unit != "scene" else (OPEN,)
+        if whole:
+            self.estimates.of(learner)
         states = {}
         for row in self.rows:
             own = self.decisions.states(behavior, row).copy()
-            if learner is not None and (probability := self.probability(learner, row)) is not None:
-                own = np.where(own == OPEN, np.where(probability >= 0.5, YES, NO), own).astype(np.int8)
+            probability = self.probability(learner, row) if whole else None
+            if probability is not None:
+                own = np.where(np.isin(own, unknown), np.where(probability >= 0.5, YES, NO), own).astype(np.int8)
             states[row] = own
         return Labeled(behavior, states, annotator, self.decisions.annotators, whole)
 

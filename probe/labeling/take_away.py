@@ -25,7 +25,7 @@ from ssl_behavior.resampling import resample_labels, resample_pair_labels
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import counted, quoted
 
-__all__ = ["Labeled", "probe_contents", "write_files", "write_to_store"]
+__all__ = ["OTHER", "Labeled", "probe_contents", "write_files", "write_to_store"]
 
 OTHER = "other"
 
@@ -67,8 +67,14 @@ def _of_scene(labeled: Labeled, row: EmbeddingRow) -> Labels | None:
     )  # fmt: skip
 
 
-def _of_animals(labeled: Labeled, rows: Sequence[EmbeddingRow], individuals: Sequence[str]) -> PairLabels:
-    """Labels of the animals or pairs of a recording. An animal without a target is its own target."""
+def _of_animals(labeled: Labeled, rows: Sequence[EmbeddingRow], individuals: Sequence[str]) -> PairLabels | None:
+    """Labels of the animals or pairs of a recording; None without any. An animal without a target is its own target.
+
+    Without a model, what was looked for are the animals with a decision.
+    """
+    rows = [row for row in rows if np.isin(labeled.states[row.id], (YES, NO)).any()]
+    if not rows:
+        return None
     places = {name: number for number, name in enumerate(individuals)}
     looked_for = np.zeros((len(individuals), len(individuals), 1), bool)
     bouts = []
@@ -87,7 +93,8 @@ def _labels_of(
 ) -> tuple[dict[str, Labels], dict[str, PairLabels]]:
     """Streams of a recording, without and with animals."""
     if rows[0].agent:
-        return {}, {one.behavior: _of_animals(one, rows, individuals) for one in labeled}
+        pairs = {one.behavior: _of_animals(one, rows, individuals) for one in labeled}
+        return {}, {name: labels for name, labels in pairs.items() if labels is not None}
     found = {one.behavior: _of_scene(one, rows[0]) for one in labeled}
     return {name: labels for name, labels in found.items() if labels is not None}, {}
 
@@ -113,16 +120,22 @@ def write_to_store(
     bouts: dict[str, dict[str, PairLabels]] = {}
     for recording, own in _by_recording(rows).items():
         frames[recording], bouts[recording] = _labels_of(labeled, own, store.individuals)
-    if not any(frames.values()) and not any(bouts.values()):
+    if not any(frames.values()) and not any(bouts.values()) and not overwrite:
         raise InputError("nothing is decided yet: answer first")
-    change = put_labels(store.path, frames, bouts, overwrite)
-    notices = list(change.notices)
-    if rows[0].agent:
-        notices.append(
-            f"Labels of {rows[0].actors.unit}s cannot leave single frames open: where nobody answered, they are those "
-            "of the model."
-        )
-    return {"sentence": f"{change.sentence}: {store.path}", "notices": notices}
+    clear = [one.behavior for one in labeled] if overwrite else []
+    change = put_labels(store.path, frames, bouts, overwrite, clear)
+    return {
+        "sentence": f"{change.sentence}: {store.path}",
+        "notices": [*change.notices, *_about_animals(rows, labeled)],
+    }
+
+
+def _about_animals(rows: Sequence[EmbeddingRow], labeled: Sequence[Labeled]) -> list[str]:
+    """What labels of animals and pairs say where nobody answered."""
+    if not rows[0].agent:
+        return []
+    said = "those of the model" if all(one.whole for one in labeled) else '"no"'
+    return [f"Labels of {rows[0].actors.unit}s have no open frames: frames without a yes or no are {said}."]
 
 
 def write_files(
@@ -155,8 +168,9 @@ def write_files(
 
     make_folder(out.parent)
     write_annotations(out, recordings(), ids, streams, (format,), {"store": store.fingerprint()}, overwrite=True)
-    found = counted(len(ids), "recording")
-    return {"sentence": f"Labels of {found} ({quoted([one.behavior for one in labeled])}) are in {out}.", "notices": []}
+    names = quoted([one.behavior for one in labeled])
+    sentence = f"Labels of {counted(len(ids), 'recording')} ({names}) are in {out}."
+    return {"sentence": sentence, "notices": _about_animals(rows, labeled)}
 
 
 def _annotated(

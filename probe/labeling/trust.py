@@ -3,7 +3,8 @@
 A random draw takes one of four bands of falling probability with the same chance, and in it a frame with the same
 chance; its segment is shown. Draws are weighted back to all frames (importance sampling, as in Sawade et al. 2010,
 "Active estimation of F-measures", and Marchant & Rubinstein 2017, OASIS). Frames are scored by heads that learned
-nothing of their recordings. With one recording that is impossible: the estimate is then too good, and `Trust` says so.
+nothing of their recordings. Where only one recording has a "yes", that is
+impossible: the estimate is then too good, and `Trust` says so.
 
 A calibration curve (Platt 1999) is fitted to the draws, and corrected in each band by a factor. Precision, recall and
 average precision follow from the corrected curve over a sample of all frames. Intervals are those of the factors: the
@@ -238,7 +239,7 @@ def _draws(learner: Learner, decisions: Decisions, events: Sequence[Event], head
 def held_out_heads(learner: Learner) -> dict[str, Head]:
     """Recording -> a head that learned nothing of it, where there is one; else the head of all.
 
-    Recordings are in five folds; each fold is left out by one head.
+    Recordings are in five folds; each fold is left out by one head. There is none if no other recording has a "yes".
     """
     assert learner.head is not None
     recordings = sorted({row.recording for row in learner.candidates.rows})
@@ -328,7 +329,7 @@ def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], thres
     answers, positives = len(draws), draws.positives
     enough = answers >= FEWEST_DRAWS and positives >= FEWEST_POSITIVE
     wide = found["ap"] is None or found["ap"].high - found["ap"].low > WIDEST
-    alone = len({row.recording for row in learner.candidates.rows}) < 2
+    alone = any(head is learner.head for head in heads.values())
     return Trust(
         enough=enough and not wide,
         message=_message(answers, positives, wide, alone),
@@ -348,10 +349,10 @@ def _message(answers: int, positives: int, wide: bool, alone: bool) -> str:
         return "The interval is so wide that the estimate is worth nothing yet: answer more."
     if alone:
         return (
-            "There is one recording, so that the estimate is about frames beside those that were answered: expect less "
-            "of other recordings."
+            "Too few recordings have a yes: a part of the estimate is about recordings that the model learned from. "
+            "Expect less of others."
         )
-    return "An estimate for recordings without answers, from the random share of your answers."
+    return "An estimate for the recordings of this project, from the random share of your answers."
 
 
 def _too_few(answers: int, positives: int) -> str:

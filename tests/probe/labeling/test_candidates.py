@@ -35,7 +35,12 @@ def test_segments_are_kept_and_made_anew_for_other_rows(embeddings, tmp_path):
     np.testing.assert_array_equal(again.points, made.points)
     assert open_candidates(embeddings, folder, rows[:2]) is None
     assert open_candidates(embeddings, folder, rows, CandidateConfig(seconds=1.0)) is None
-    (folder / "points.npy").write_bytes(b"torn")
+    for name, content in (("points.npy", b"torn"), ("row.npy", b""), ("candidates.json", b"{")):
+        kept = (folder / name).read_bytes()
+        (folder / name).write_bytes(content)
+        assert open_candidates(embeddings, folder, rows) is None
+        (folder / name).write_bytes(kept)
+    np.save(folder / "points.npy", np.zeros((3, 3), np.float32))
     assert open_candidates(embeddings, folder, rows) is None
     assert len(find_candidates(embeddings, folder, rows[:2]).rows) == 2
 

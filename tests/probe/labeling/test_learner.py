@@ -111,3 +111,28 @@ def test_weights_of_draws_are_one_over_their_chance(session):
     value = logits > 1.0
     truth = (value * candidates.frames).sum() / candidates.frames.sum()
     assert (weight * value[segments]).mean() == pytest.approx(truth, abs=0.01)
+
+
+def test_all_of_a_long_span_is_learned_from(session):
+    frames = session.rows["r1"].frames
+    span = {"row": "r1", "start": 0, "stop": frames, "decision": "no", "behavior": "strike"}
+    session.edit(key="whole", behavior="strike", annotator="Ann", kind="draw", edits=[span])
+    learner = session.learner("strike")
+    points = learner._span_points("r1", 0, frames)
+    last = session.candidates().space.gather(session.embeddings, np.array([session.rows["r1"].offset + frames - 5]))
+    assert 60 <= len(points) <= 80
+    assert not np.allclose(points[0], points[-1]) and last.shape[1] == points.shape[1]
+
+
+def test_heads_that_leave_recordings_out_leave_out_their_background(session):
+    learner = session.learner("strike")
+    inside = np.isin(session.candidates().background_row, [1, 2, 3])
+    assert len(learner._background({"r0"})) == inside.sum() < len(learner._background(set()))
+
+
+def test_what_another_annotator_sees_is_not_shown(taught):
+    first = taught.proposals(behavior="strike", annotator="Ann", k=3)["proposals"]
+    other = taught.proposals(behavior="strike", annotator="Ben", k=3)["proposals"]
+    assert not {(hit["row"], hit["start"]) for hit in first} & {(hit["row"], hit["start"]) for hit in other}
+    again = taught.proposals(behavior="strike", annotator="Ann", k=3)["proposals"]
+    assert {(hit["row"], hit["start"]) for hit in first} == {(hit["row"], hit["start"]) for hit in again}

@@ -40,8 +40,27 @@ def test_events_come_back_as_they_were_written(project):
 
 
 def test_a_key_is_written_once(project):
-    assert project.write("k1", "answer", "Ann", [span()]) == project.write("k1", "answer", "Ann", [span(3, 4)]) == 1
+    assert project.write("k1", "answer", "Ann", [span()]) == project.write("k1", "answer", "Ann", [span()]) == 1
+    with pytest.raises(InputError, match="belongs to another answer"):
+        project.write("k1", "answer", "Ann", [span(3, 4)])
     assert len(project.events()) == 1
+
+
+def test_a_write_after_an_event_waits_for_no_other(project):
+    last = project.write("k1", "answer", "Ann", [span()])
+    assert project.write("k2", "draw", "", [span(decision="")], after=last - 1) == 0
+    assert project.write("k2", "draw", "", [span(decision="")], after=last) == last + 1
+
+
+def test_what_was_written_is_soon_in_the_file_itself(project, tmp_path):
+    for number in range(30):
+        project.write(f"k{number}", "answer", "Ann", [span()])
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / FILE_NAME).write_bytes(project.path.read_bytes())
+    other = Project(copy, FACTS)
+    assert len(other.events()) >= 20 and len(other.behaviors()) == 1
+    other.close()
 
 
 def test_nothing_is_changed_or_removed(project):

@@ -1,6 +1,7 @@
 """What the page can do: search, answer, correct, take away; and what it refuses."""
 
 import json
+import threading
 import uuid
 
 import numpy as np
@@ -172,6 +173,50 @@ def test_boris_files_come_back_as_they_were(session, edit, store, tmp_path):
     assert np.flatnonzero(shown).tolist() == [*range(40, 55), *range(56, 70), *range(frames - 5, frames)]
 
 
+def test_written_labels_do_not_depend_on_what_was_looked_at(taught, reply, embeddings):
+    taught.timeline(behavior="strike", row="r1")
+    for _ in range(4):
+        reply(taught.proposals(behavior="strike", k=1)["proposals"][0])
+    again = LabelSession(taught.store, embeddings, taught.log.folder, wait=True)
+    for session in (taught, again):
+        session.take(what="files", behaviors=["strike"], format="frames", content="all")
+    ours, theirs = (session._labeled("strike", "", True).states for session in (taught, again))
+    assert np.mean([np.mean(ours[row] != theirs[row]) for row in ours]) < 0.01
+    again.close()
+
+
+def test_what_was_undone_leaves_the_store(session):
+    answer(session)
+    answer(session, row="r2")
+    session.take(what="store", behaviors=["strike"])
+    session.undo(behavior="strike", annotator="Ann")
+    session.take(what="store", behaviors=["strike"], overwrite=True)
+    assert "strike" in Store(session.store.path)["r0"].labels and "strike" not in Store(session.store.path)["r2"].labels
+    session.undo(behavior="strike", annotator="Ann")
+    assert "emptied strike" in session.take(what="store", behaviors=["strike"], overwrite=True)["sentence"]
+    assert "strike" not in Store(session.store.path)["r0"].labels
+
+
+def test_two_that_write_to_the_store_at_once_both_succeed(session):
+    session.add_behavior("climb", "One climbs on the other.", "Ann")
+    answer(session)
+    answer(session, behavior="climb", start=100, stop=110, shown_start=90, shown_stop=120)
+    failures = []
+
+    def take(name):
+        try:
+            session.take(what="store", behaviors=[name])
+        except InputError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=take, args=(name,)) for name in ("strike", "climb")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and {"strike", "climb"} <= set(Store(session.store.path)["r0"].labels)
+
+
 @pytest.mark.parametrize("format", ["csv", "frames", "bento", "simba", "caltech", "npy"])
 def test_files_of_every_format(taught, format):
     for content in ("answers", "all"):
@@ -201,8 +246,21 @@ def test_pairs_are_labeled_by_who_does_it(store, write_embeddings, array, tmp_pa
     pairs = write_embeddings(store, tmp_path / "pairs", np.concatenate(parts), recordings=rows)
     session = LabelSession(store, pairs, tmp_path / "of pairs", wait=True)
     session.add_behavior("strike", "One attacks the other.", "Ann")
+    for what in ("files", "store"):
+        with pytest.raises(InputError, match="nothing is decided yet"):
+            session.take(what=what, behaviors=["strike"], format="csv")
+    # Without a model, only the pair with an answer was looked for.
+    answer(session, row=rows[1]["id"], decision="no")
+    assert 'are "no"' in session.take(what="store", behaviors=["strike"])["notices"][0]
+    only = Store(store.path)["r0"].pair_labels["strike"]
+    assert (
+        only.looked_for.sum() == 1
+        and len(only.bouts) == 0
+        and "r1" not in Store(store.path).pair_streams["strike"].recordings
+    )
     answer(session, row=rows[1]["id"])
-    assert session.take(what="store", behaviors=["strike"])["notices"]
+    taken = session.take(what="store", behaviors=["strike"], overwrite=True)
+    assert "those of the model" in taken["notices"][0]
     labels = Store(store.path)["r0"].pair_labels["strike"]
     number = [store.individuals.index(rows[1][name]) for name in ("agent", "target")]
     own = labels.bouts[(labels.bouts[:, :2] == number).all(axis=1)]
@@ -223,6 +281,7 @@ def test_pairs_are_labeled_by_who_does_it(store, write_embeddings, array, tmp_pa
         ({"stop": 10**6}, "0 <= start < stop"),
         ({"decision": "maybe"}, "must be one of"),
         ({"annotator": " "}, "say who answers"),
+        ({"key": ""}, "needs its own"),
         ({"ticket": "{broken"}, "load the page again"),
     ],
 )
@@ -239,6 +298,9 @@ def test_a_wrong_answer_is_refused_in_one_sentence(session, changes, message):
         ("behavior", "What they do.", "has a label stream 'behavior'"),
         ("<b>", "Bold.", "letters, digits"),
         ("groom", " ", "needs a definition"),
+        ("Other", "The rest.", "stands for all other behaviors"),
+        ("Strike", "One attacks the other.", "differ"),
+        ("x" * 61, "Long.", "at most 60"),
     ],
 )
 def test_a_behavior_needs_a_free_name_and_a_definition(session, name, definition, message):
@@ -250,6 +312,12 @@ def test_embeddings_of_another_store_are_refused(store, write_embeddings, array,
     other = write_embeddings(store, tmp_path / "other", array, store="f" * 64)
     with pytest.raises(InputError, match="made from another store"):
         LabelSession(store, other, tmp_path / "project")
+
+
+def test_embeddings_of_another_model_are_refused(session, write_embeddings, array, tmp_path):
+    other = write_embeddings(session.store, tmp_path / "other", array, checkpoint="beef")
+    with pytest.raises(InputError, match="project of another set of embeddings"):
+        LabelSession(session.store, other, session.log.folder)
 
 
 def test_a_store_that_changed_is_not_written_to(session):
