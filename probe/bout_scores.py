@@ -13,7 +13,7 @@ import numpy as np
 from probe.experiment import Experiment
 from probe.representations import all_frames
 from probe.tasks import MacroAverage, targets
-from ssl_behavior.bout_metrics import BOUT_SCORES, compare_bouts, find_bouts, pooled_bout_scores
+from ssl_behavior.bout_metrics import BOUT_SCORES, bout_spans, compare_bouts, pooled_bout_scores
 from ssl_behavior.metrics import (
     Interval,
     PooledScore,
@@ -161,7 +161,7 @@ def seed_bout_scores(
             positive[known], probability[known, column], evaluated.recording[known], len(evaluated.names)
         )
         if name in experiment.task.foreground:
-            true, claimed = (find_bouts(shown, known, evaluated.lengths) for shown in (positive, predicted[:, column]))
+            true, claimed = (bout_spans(shown, known, evaluated.lengths) for shown in (positive, predicted[:, column]))
             comparison = compare_bouts(true, claimed)
             scores[name] |= pooled_bout_scores(comparison, evaluated.fps, evaluated.row_recording)
     return scores

@@ -36,8 +36,8 @@ __all__ = [
     "BoutComparison",
     "BoutSpans",
     "bout_scores",
+    "bout_spans",
     "compare_bouts",
-    "find_bouts",
     "pooled_bout_scores",
 ]
 
@@ -115,10 +115,10 @@ class BoutComparison:
     matched: np.ndarray
 
 
-def find_bouts(shown: np.ndarray, known: np.ndarray | None = None, lengths: Sequence[int] | None = None) -> BoutSpans:
+def bout_spans(shown: np.ndarray, known: np.ndarray | None = None, lengths: Sequence[int] | None = None) -> BoutSpans:
     """The bouts of a behavior, from frames.
 
-    >>> find_bouts(np.array([1, 1, 0, 1, 1, 1]) > 0, known=np.array([1, 1, 1, 1, 0, 1]) > 0).start.tolist()
+    >>> bout_spans(np.array([1, 1, 0, 1, 1, 1]) > 0, known=np.array([1, 1, 1, 1, 0, 1]) > 0).start.tolist()
     [0, 3, 5]
 
     Parameters
@@ -325,6 +325,6 @@ def bout_scores(
     if len(predicted) != len(target):
         raise InputError(f"`target` has {len(target)} frames, `predicted` {len(predicted)}; expected equal numbers")
     known = target >= 0
-    true, claimed = (find_bouts(shown, known, lengths) for shown in (target == 1, predicted))
+    true, claimed = (bout_spans(shown, known, lengths) for shown in (target == 1, predicted))
     rates = np.full(1 if lengths is None else len(lengths), fps, np.float64)
     return {name: score.value() for name, score in pooled_bout_scores(compare_bouts(true, claimed), rates).items()}

@@ -34,6 +34,7 @@ __all__ = [
     "are_anonymous",
     "body_axis",
     "choose_skeleton",
+    "front_and_back",
     "load_skeleton",
     "match_keypoints",
     "save_skeleton",
@@ -48,6 +49,9 @@ ASSUMED = "by_name"
 
 FRONT_ROLES = ("neck", "center", "head", "nose")
 """Roles that may be the front of the body axis, the best first; its back is the base of the tail."""
+
+_DRAWN_FRONT = ("nose", "head", "neck", "center")
+_DRAWN_BACK = ("tail_base", "center", "tail_middle")
 
 FLAT = "several_animals"
 """Name of a skeleton whose body parts name their animals, mostly several, see `body_parts.animals_in_names`."""
@@ -282,6 +286,23 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     # JSON's strings are TOML's, but for one control character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def front_and_back(skeleton: Skeleton) -> tuple[int, int]:
+    """Keypoints to draw as both ends of the body, front first; an end without a role is the first or last keypoint.
+
+    >>> front_and_back(SKELETONS["calms21"])
+    (0, 6)
+    """
+    front, back = (
+        next((skeleton.role(role) for role in roles if role in skeleton.roles), None)
+        for roles in (_DRAWN_FRONT, _DRAWN_BACK)
+    )
+    last = skeleton.num_keypoints - 1
+    if front == back:  # no roles, or one point for both
+        return 0, last
+    front = (last if back == 0 else 0) if front is None else front
+    return front, (0 if front == last else last) if back is None else back
 
 
 def body_axis(skeleton: Skeleton) -> tuple[int, int]:

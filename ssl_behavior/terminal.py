@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Progress",
     "allow_all_characters",
+    "clock_text",
     "counted",
     "echo",
     "listed",
@@ -83,6 +84,24 @@ def counted(number: int, what: str) -> str:
     ('1 recording', '1,200 recordings')
     """
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def clock_text(seconds: int | float, digits: int = 0) -> str:
+    """Time in minutes and seconds, with hours where there are some.
+
+    Parameters
+    ----------
+    digits : after the point of the seconds.
+
+    >>> clock_text(75.25, 2), clock_text(3661)
+    ('1:15.25', '1:01:01')
+    """
+    parts = 10**digits
+    whole = round(seconds * parts)
+    minutes, rest = divmod(whole, 60 * parts)
+    hours, minutes = divmod(minutes, 60)
+    second = f"{rest // parts:02d}" + (f".{rest % parts:0{digits}d}" if digits else "")
+    return f"{hours}:{minutes:02d}:{second}" if hours else f"{minutes}:{second}"
 
 
 def echo(console: "Console", text: str) -> None:

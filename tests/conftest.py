@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ BODIES = {
     "rat_dyads": [(45, 2), (3, 0), (-40, -1), (-71, 3), (-103, -2)],
 }
 """Keypoints of an animal that looks along x, in pixels."""
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def pytest_runtest_setup(item):
@@ -78,6 +81,20 @@ def batch_of():
         return WindowBatch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in fields})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A running Chromium, or a skip; it ends with its module, because playwright starts only once at a time."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        found = str(own) if own.exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
+        if found is None:
+            pytest.skip(f"no browser: none of {BROWSERS} is on the path, and playwright has none of its own")
+        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield running
+        running.close()
 
 
 def fingerprint(path, best=False):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.files import atomic_file
-from ssl_behavior.terminal import counted, make_table, progress_bars
+from ssl_behavior.terminal import clock_text, counted, make_table, progress_bars
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ssl_behavior.row_labels import RowLabels
     from ssl_behavior.store import Store
 
-__all__ = ["check_csv", "clock", "main"]
+__all__ = ["check_csv", "main"]
 
 _KINDS = ("auto", "flat", "ivf", "ivfpq", "hnsw")
 
@@ -278,22 +278,12 @@ def bouts_table(lines: Sequence[Line]) -> "Table":
     for line in lines:
         bout = line.bout
         cells = [str(line.rank), line.row.recording, *line.actors.values(), f"{bout.start}-{bout.stop}"]
-        cells += [clock(line.start_s)]
+        cells += [clock_text(line.start_s, 1)]
         cells += [f"{line.stop_s - line.start_s:.1f} s", str(bout.frame), f"{bout.distance:.3f}"]
         cells += [f"{name} {share:.0%}" if name else "not annotated" for name, share in line.labels.values()]
         rows.append(cells)
     columns = ["", "recording", *actors, "frames", "from", "lasts", "nearest", "distance", *streams]
     return make_table(columns, rows, text=["recording", *actors, *streams])
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds of a recording.
-
-    >>> clock(3725.26)
-    '62:05.3'
-    """
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def write_bouts(path: Path, lines: Sequence[Line]) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.commands.neighbors import check_csv, clock
+from ssl_behavior.commands.neighbors import check_csv
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.terminal import counted, echo, make_table, progress_bars
+from ssl_behavior.terminal import clock_text, counted, echo, make_table, progress_bars
 from ssl_behavior.units import UNITS
 
 if TYPE_CHECKING:
@@ -104,7 +104,11 @@ def _table(found: "FoundBouts") -> "Table":
     actors, rows = _actors(found), []
     for rank, (bout, row) in enumerate(zip(found.bouts, found.rows, strict=True), 1):
         cells = [str(rank), row.recording, *(getattr(row, name) for name in actors), f"{bout.start}-{bout.stop}"]
-        cells += [clock(bout.start / row.fps), f"{(bout.stop - bout.start) / row.fps:.1f} s", f"{bout.margin:.3f}"]
+        cells += [
+            clock_text(bout.start / row.fps, 1),
+            f"{(bout.stop - bout.start) / row.fps:.1f} s",
+            f"{bout.margin:.3f}",
+        ]
         rows.append(cells)
     columns = ["", "recording", *actors, "frames", "from", "lasts", "margin"]
     return make_table(columns, rows, text=["recording", *actors])

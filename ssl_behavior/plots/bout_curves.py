@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.arguments import several
 from ssl_behavior.errors import InputError
-from ssl_behavior.plots.probe_contents import results_of, row_of, stored
+from ssl_behavior.plots.probe_contents import chosen_classes, results_of, row_of, stored
 from ssl_behavior.plots.style import (
     MARKERS,
     axes_for,
@@ -18,7 +17,6 @@ from ssl_behavior.plots.style import (
     styled,
     tidy,
 )
-from ssl_behavior.terminal import quoted
 
 __all__ = ["bout_scores"]
 
@@ -63,11 +61,9 @@ def bout_scores(
     contents = results_of(results)
     row = row_of(contents, representation, percent, smoothed)
     bouts = stored(row, "bouts", "scores of bouts")
-    names = list(several(classes, "classes")) or list(bouts)
+    names = chosen_classes(classes, bouts, "bouts")
     if not names:
         raise InputError(f"no class of {row['representation']!r} was learned, so there are no predicted bouts to draw")
-    if unknown := [name for name in names if name not in bouts]:
-        raise InputError(f"`classes`: no bouts of {unknown[0]!r}; the results have {quoted(list(bouts))}")
     ax = axes_for(ax, 9.6, max(3.8, 1.0 + 0.5 * len(names)))
     shades = class_colors(bouts)
     handles = [

@@ -1,14 +1,15 @@
 """Contents of `results.json`, which plots of a probe draw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ssl_behavior.arguments import several
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json
 from ssl_behavior.terminal import quoted
 
-__all__ = ["results_of", "row_of", "stored"]
+__all__ = ["chosen_classes", "results_of", "row_of", "stored"]
 
 _FORMAT = "ssl-behavior results"
 
@@ -70,3 +71,23 @@ def stored(row: Mapping[str, Any], name: str, what: str) -> Any:
             "uses the embeddings in its folder again)"
         )
     return row[name]
+
+
+def chosen_classes(classes: str | Sequence[str], known: Mapping[str, Any], what: str) -> list[str]:
+    """The classes to draw, by default all that have a part of a row.
+
+    Parameters
+    ----------
+    classes : argument of the plot.
+    known : the part of each class.
+    what : the parts, for the error.
+
+    Raises
+    ------
+    InputError
+        If a class has none.
+    """
+    names = list(several(classes, "classes")) or list(known)
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"`classes`: no {what} of {unknown[0]!r}; the results have {quoted(list(known))}")
+    return names

@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.arguments import several
-from ssl_behavior.errors import InputError
-from ssl_behavior.plots.probe_contents import results_of, row_of, stored
+from ssl_behavior.plots.probe_contents import chosen_classes, results_of, row_of, stored
 from ssl_behavior.plots.style import (
     BACKGROUND,
     MARKERS,
@@ -19,7 +17,7 @@ from ssl_behavior.plots.style import (
     styled,
     tidy,
 )
-from ssl_behavior.terminal import counted, quoted
+from ssl_behavior.terminal import counted
 
 __all__ = ["calibration", "expected_calibration_error"]
 
@@ -66,9 +64,7 @@ def calibration(
     contents = results_of(results)
     row = row_of(contents, representation, percent, smoothed)
     bins = stored(row, "calibration", "the calibration of probabilities")
-    names = list(several(classes, "classes")) or list(bins)
-    if unknown := [name for name in names if name not in bins]:
-        raise InputError(f"`classes`: no probabilities of {unknown[0]!r}; the results have {quoted(list(bins))}")
+    names = chosen_classes(classes, bins, "probabilities")
     ax = axes_for(ax, 6.6, 4.6)
     ax.plot([0, 1], [0, 1], color="#888888", linewidth=1.0, linestyle="--")
     shades = class_colors(bins, [contents["task"].get("background") or ""])

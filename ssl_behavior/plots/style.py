@@ -13,6 +13,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 
 __all__ = [
+    "ANIMAL_COLORS",
     "BACKGROUND",
     "FIGURE_FORMATS",
     "MARKERS",
@@ -45,6 +46,9 @@ PALETTE = (
 other sixteen is the color farthest in CIELAB from all before it, from white and from the gray of the background: the
 least distance of normal vision, protanopia, deuteranopia and tritanopia (Machado et al. 2009,
 doi:10.1109/TVCG.2009.113) counts. Any two are at least 15 apart in all four."""
+
+ANIMAL_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#332288", "#7f6000")
+"""Colors of the animals in reports and movies; more animals share them."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 """Markers of lines, so that no line is known by its color alone."""

@@ -37,6 +37,7 @@ GAP_SECONDS = 0.2
 LEAST_SECONDS = 0.2
 """Length of the shortest bouts of a sentence that says no duration."""
 
+_EMPTY_RANGE = 'the first number of "between" must be less than the second'
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -85,8 +86,9 @@ class Sentence:
         Raises
         ------
         InputError
-            Naming the unit, its place and a recording.
+            Naming the unit, its place and a recording; or the place of a range in px and cm that is empty in all.
         """
+        rows = list(rows)
         without = [row.id for row in rows if not row.px_per_cm]
         for condition in self.conditions if without else ():
             for quantity, given in zip(condition.numbers, self._converters(condition), strict=True):
@@ -95,6 +97,10 @@ class Sentence:
                     problem = f"{quantity.unit!r} needs the px per cm of every recording, and {listed(without, 3)} "
                     problem += f"{has} none: write {in_px}, or import with `px_per_cm`"
                     fail_at(self.text, quantity.place, problem)
+        for condition in self.conditions if rows else ():
+            limits = [self._limits(condition, row.px_per_cm) for row in rows]
+            if all(low >= high for low, *others in limits for high in others or [np.inf]):
+                fail_at(self.text, condition.numbers[0].place, _EMPTY_RANGE)
 
     def margin(
         self, condition: Comparison, values: Sequence[np.ndarray], px_per_cm: float | None, body_length: float
@@ -107,7 +113,7 @@ class Sentence:
         px_per_cm : of the recording.
         body_length : in `unit`; NaN = unknown.
         """
-        limits = [given.value_in(self.unit, px_per_cm) for given in self._converters(condition)]
+        limits = self._limits(condition, px_per_cm)
         size = natural_size(self.reference(condition).facts.units, body_length)
         size = max(map(abs, limits)) if size is None else size
         size = size if size > 0 else 1.0
@@ -138,6 +144,10 @@ class Sentence:
     def _frames(self, seconds: float, fps: float) -> tuple[int, int]:
         """Fewest frames of a bout, and most frames of a gap in it."""
         return max(1, int(np.ceil(seconds * fps - 1e-6))), int(self.gap_seconds * fps + 1e-6)
+
+    def _limits(self, condition: Comparison, px_per_cm: float | None) -> list[float]:
+        """Numbers of a condition in the units of its program."""
+        return [given.value_in(self.unit, px_per_cm) for given in self._converters(condition)]
 
     def _converters(self, condition: Comparison) -> list[Converter]:
         facts = self.reference(condition).facts
@@ -213,7 +223,7 @@ def _check_numbers(sentence: Sentence, condition: Comparison) -> None:
         facts = sentence.reference(condition).facts
         one, other = (converter(quantity, facts) for quantity in (low, high))
         if one.length == other.length and one.value >= other.value:
-            fail_at(sentence.text, low.place, 'the first number of "between" must be less than the second')
+            fail_at(sentence.text, low.place, _EMPTY_RANGE)
 
 
 def _compared(values: np.ndarray, operator: str, limits: Sequence[float], size: float) -> np.ndarray:

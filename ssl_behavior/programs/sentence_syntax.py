@@ -7,6 +7,7 @@
     comparison = name (">" | "<" | ">=" | "<=") number [unit] | name "between" number [unit] "and" number [unit]
     duration   = "for" ["at least"] number unit
 
+A unit beside one number of "between" is of both.
 A duration at the end of a sentence, or of parentheses, is of all that comes before it there, unless another condition
 in it has a duration of its own: then it is of the last condition.
 """
@@ -200,8 +201,9 @@ class _Parser:
             if not self._word("and"):
                 self._fail('expected "and" and the second number of "between"')
             second = self._quantity()
-            first = Quantity(first.value, first.unit or second.unit, first.place)
-            return Comparison(name, "between", (first, second), place)
+            # A unit beside one of the two numbers is of both.
+            numbers = tuple(Quantity(n.value, n.unit or first.unit or second.unit, n.place) for n in (first, second))
+            return Comparison(name, "between", numbers, place)
         operator = self._take(_COMPARED)
         if not operator or self.text[self.at : self.at + 1] == "=":
             self._fail(f'expected >, <, >=, <= or "between A and B" after {name!r}')
@@ -250,8 +252,8 @@ class _Parser:
         return value
 
     def _duration(self) -> float:
-        if self._word("at"):
-            self._word("least")
+        if self._word("at") and not self._word("least"):
+            self._fail('expected "least" after "for at"')
         place, number = self.at, self._number()
         unit_place, unit = self.at, self._take(_UNIT)
         if unit not in _DURATIONS:

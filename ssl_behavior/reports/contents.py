@@ -10,7 +10,7 @@ from ssl_behavior.bouts import Span
 from ssl_behavior.clusters.cards import Card
 from ssl_behavior.clusters.unexplained import Discovery
 from ssl_behavior.errors import InputError
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import Skeleton, front_and_back
 from ssl_behavior.units import OfActors, Unit
 
 __all__ = [
@@ -381,20 +381,3 @@ class Report:
             raise InputError("the map shows frames that the report's recordings do not have")
         if frames.nearest is not None and not (-1 <= frames.nearest.min() <= frames.nearest.max() < len(self.bouts)):
             raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} example bouts")
-
-
-_FRONT = ("nose", "head", "neck", "center")
-_BACK = ("tail_base", "center", "tail_middle")
-
-
-def front_and_back(skeleton: Skeleton) -> tuple[int, int]:
-    """Keypoints at both ends of the body, front first; without roles, the first and last keypoint.
-
-    >>> from ssl_behavior.skeleton import SKELETONS
-    >>> front_and_back(SKELETONS["calms21"])
-    (0, 6)
-    """
-    first, last = (next((role for role in roles if role in skeleton.roles), None) for roles in (_FRONT, _BACK))
-    if first is None or last is None or first == last:
-        return 0, skeleton.num_keypoints - 1
-    return skeleton.role(first), skeleton.role(last)

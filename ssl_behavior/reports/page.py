@@ -21,9 +21,9 @@ from markupsafe import Markup
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, write_errors_explained, write_text
-from ssl_behavior.reports.contents import Channel, Ethogram, FrameMap, Report, front_and_back
+from ssl_behavior.reports.contents import Channel, Ethogram, FrameMap, Report
 from ssl_behavior.reports.table_rows import difference_rows, discovery_rows, distinctive_labels
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import Skeleton, front_and_back
 
 __all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]
 

@@ -13,9 +13,10 @@ from PIL import Image, ImageDraw
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_text
-from ssl_behavior.reports.contents import MOST_POINTS, Ethogram, FrameMap, Report, front_and_back
+from ssl_behavior.plots.style import ANIMAL_COLORS
+from ssl_behavior.reports.contents import MOST_POINTS, Ethogram, FrameMap, Report
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import Skeleton, front_and_back
 
 __all__ = ["PROJECTOR_POINTS", "write_projector"]
 
@@ -29,7 +30,6 @@ _WIDEST_PX = 8192
 
 _LARGEST_PX = 48
 _FINER = 3
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#332288", "#7f6000")
 
 
 def write_projector(
@@ -141,7 +141,7 @@ def _draw_pose(draw: ImageDraw.ImageDraw, pose: np.ndarray, skeleton: Skeleton, 
     places = (pose - (low + high) / 2) * scale + np.array([left + side / 2, side / 2])
     wide, (front, _) = max(2, side // 20), front_and_back(skeleton)
     for animal, (points, there) in enumerate(zip(places, seen, strict=True)):
-        color = _COLORS[animal % len(_COLORS)]
+        color = ANIMAL_COLORS[animal % len(ANIMAL_COLORS)]
         for first, second in skeleton.edges:
             a, b = skeleton.index(first), skeleton.index(second)
             if there[a] and there[b]:

@@ -14,10 +14,10 @@ from PIL import Image
 
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import clock_text
 from ssl_behavior.videos.drawing import Color, Number, draw_text, fill, ink_on, text_size
 from ssl_behavior.videos.find import VideoFile, matched_frames
 from ssl_behavior.videos.overlay import ARENA_COLOR, arena_of, video_scale
-from ssl_behavior.videos.panel import clock_text
 from ssl_behavior.videos.poses import PoseStyle, draw_poses, middles_of
 from ssl_behavior.videos.reader import VideoReader
 

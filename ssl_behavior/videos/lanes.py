@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.errors import InputError
 from ssl_behavior.plots.style import class_colors
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.videos.drawing import Color, rgb
+from ssl_behavior.videos.drawing import Color, Number, rgb
 
 __all__ = ["MOST_LANES", "Deed", "Lane", "check_streams", "cluster_colors", "lanes_of", "picked_lanes"]
 
@@ -48,8 +49,18 @@ class Lane:
 
     def at(self, frame: int) -> list[Deed]:
         """What the lane says of a frame; nothing where it is not annotated."""
-        start, stop, number = self.bouts.T
+        start, stop, number = self.bouts_between(frame, frame + 1).T
         return [self.deeds[one] for one in dict.fromkeys(number[(start <= frame) & (frame < stop)].tolist())]
+
+    def bouts_between(self, first: Number, last: Number) -> np.ndarray:
+        """Bouts that may have frames from `first` up to `last`: all that do, and few others, int64 [bout, 3]."""
+        low = np.searchsorted(self._latest_stops, first, side="right")
+        return self.bouts[low : np.searchsorted(self.bouts[:, 0], last)]
+
+    @cached_property
+    def _latest_stops(self) -> np.ndarray:
+        """Latest stop of each bout and all before it, int64 [bout]; it increases where bouts overlap, too."""
+        return np.maximum.accumulate(self.bouts[:, 1])
 
     def told_frames(self, first: int, last: int) -> int:
         """Number of frames of its bouts from `first` up to `last`, without the background."""
@@ -69,10 +80,11 @@ class Lane:
         places = np.interp(fine, np.arange(len(edges)), edges)
         colors = np.tile(np.array(empty, np.float32), (len(places) - 1, 1))
         middles, span = (places[1:] + places[:-1]) / 2, (edges[-1] - edges[0]) / (len(edges) - 1)
-        for start, stop, number in self.bouts[np.argsort(self._loudness(), kind="stable")].tolist():
-            first, last = np.searchsorted(middles, [start, stop])
-            if stop <= edges[0] or start >= edges[-1]:
+        bouts = self.bouts_between(float(edges[0]), float(edges[-1]))
+        for start, stop, number in bouts[np.argsort(self._loudness(bouts), kind="stable")].tolist():
+            if stop <= edges[0]:
                 continue
+            first, last = np.searchsorted(middles, [start, stop])
             if stop - start < span and not self.deeds[number].quiet:
                 first = min(first, len(colors) - _PARTS)
                 last = max(last, first + _PARTS)
@@ -80,10 +92,10 @@ class Lane:
         shown: np.ndarray = colors.reshape(-1, _PARTS, 3).mean(axis=1).round().astype(np.uint8)
         return shown
 
-    def _loudness(self) -> np.ndarray:
+    def _loudness(self, bouts: np.ndarray) -> np.ndarray:
         """Order in which bouts are painted: the background first, long bouts before short ones."""
-        lengths = self.bouts[:, 1] - self.bouts[:, 0]
-        quiet = np.array([deed.quiet for deed in self.deeds], bool)[self.bouts[:, 2]]
+        lengths = bouts[:, 1] - bouts[:, 0]
+        quiet = np.array([deed.quiet for deed in self.deeds], bool)[bouts[:, 2]]
         return np.where(quiet, -np.inf, -lengths)
 
 

@@ -18,7 +18,7 @@ from ssl_behavior.videos.reader import VideoReader
 __all__ = ["ARENA_COLOR", "View", "arena_of", "draw_scale", "overlay_pictures", "video_scale"]
 
 ARENA_COLOR: Color = (246, 247, 248)
-_AROUND, _AROUND_VIDEO = (255, 255, 255), (255, 255, 255)
+_AROUND = (255, 255, 255)
 _BORDER, _INK, _FAINT = (205, 210, 216), (28, 32, 38), (104, 112, 122)
 _MARGIN = 0.06
 _ARENA_SAMPLE = 20_000
@@ -112,7 +112,7 @@ def overlay_pictures(
     top = max(height - panel.height, height // 4)
     box = arena_of(store, row) if video is None else (0.0, 0.0, float(video.width), float(video.height))
     view = View.fitted(box, 0, 0, width, top)
-    picture[:] = _AROUND if video is None else _AROUND_VIDEO
+    picture[:] = _AROUND
     style, title = PoseStyle.of(store.skeleton, unit), _Title(row.id, unit)
     shown = np.full(row.frames, -1) if video is None else matched_frames(store, row.id, video)
     scale = np.ones(2) if video is None else video_scale(row, video)

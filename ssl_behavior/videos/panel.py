@@ -9,10 +9,11 @@ from math import ceil
 
 import numpy as np
 
+from ssl_behavior.terminal import clock_text
 from ssl_behavior.videos.drawing import Color, Number, Strokes, draw_text, fill, ink_on, text_size
 from ssl_behavior.videos.lanes import Lane
 
-__all__ = ["PAGE_COLOR", "Panel", "clock_text"]
+__all__ = ["PAGE_COLOR", "Panel"]
 
 PAGE_COLOR: Color = (255, 255, 255)
 _INK, _FAINT, _RULE, _CURSOR = (28, 32, 38), (104, 112, 122), (214, 218, 223), (214, 30, 30)
@@ -21,20 +22,6 @@ _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
 _WIDEST_TICKS = 90
 _LANE, _LOW_LANE, _FEW_LANES = 28, 22, 4
 """Height of a lane, in a movie of 720 lines: of up to four lanes, and of more."""
-
-
-def clock_text(seconds: Number, digits: int = 0) -> str:
-    """Time in minutes and seconds, with hours where there are some.
-
-    >>> clock_text(75.25, 2), clock_text(3661)
-    ('1:15.25', '1:01:01')
-    """
-    parts = 10**digits
-    whole = round(seconds * parts)
-    minutes, rest = divmod(whole, 60 * parts)
-    hours, minutes = divmod(minutes, 60)
-    second = f"{rest // parts:02d}" + (f".{rest % parts:0{digits}d}" if digits else "")
-    return f"{hours}:{minutes:02d}:{second}" if hours else f"{minutes}:{second}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +109,8 @@ class Panel:
 
     def _draw_words_of_bouts(self, picture: np.ndarray, lane: Lane, middle: Number) -> None:
         """Words on the bouts that have room for them."""
-        sizes = self.sizes
-        for start, stop, number in lane.bouts.tolist():
+        sizes, begin = self.sizes, self._start()
+        for start, stop, number in lane.bouts_between(begin, begin + self.page_frames).tolist():
             left, right = max(self._x(start), sizes.left), min(self._x(stop), sizes.right)
             deed = lane.deeds[number]
             if deed.quiet or right - left < text_size(deed.word, sizes.small)[0] + 8 * self.unit:

@@ -5,24 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ssl_behavior.plots.style import ANIMAL_COLORS
 from ssl_behavior.recording import observed_points
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import Skeleton, front_and_back
 from ssl_behavior.videos.drawing import Color, Number, Strokes, draw_arrow, draw_text, rgb, text_size
 from ssl_behavior.videos.lanes import Deed
 
-__all__ = ["ANIMAL_COLORS", "PoseStyle", "draw_directions", "draw_names", "draw_poses", "middles_of"]
-
-ANIMAL_COLORS = tuple(
-    map(rgb, ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#332288", "#7f6000"))
-)
-"""Colors of the animals, as in the report; more animals share them."""
+__all__ = ["PoseStyle", "animal_color", "draw_directions", "draw_names", "draw_poses", "middles_of"]
 
 _WHITE, _DARK = (255, 255, 255), (16, 18, 22)
 _FRONT = 1.5
 """Radius of the front keypoint, which shows where an animal looks, in those of the others."""
 _OUTLINE_ALPHA = 0.55
 _FADED = 0.35
-_FRONT_ROLES = ("nose", "head", "neck")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +27,7 @@ class PoseStyle:
     Parameters
     ----------
     edges : pairs of numbers of keypoints to draw a line between.
-    front : number of the keypoint that is drawn larger; -1 = none.
+    front : number of the keypoint that is drawn larger.
     line : width of lines.
     dot : radius of keypoints.
     text : height of letters.
@@ -48,15 +43,15 @@ class PoseStyle:
     def of(cls, skeleton: Skeleton, unit: Number) -> "PoseStyle":
         """Style for a skeleton; `unit` is 1 for a movie of 720 lines."""
         edges = tuple((skeleton.index(one), skeleton.index(other)) for one, other in skeleton.edges)
-        role = next((role for role in _FRONT_ROLES if role in skeleton.roles), "")
         return cls(
-            edges=edges, front=skeleton.role(role) if role else -1, line=3.0 * unit, dot=3.4 * unit,
+            edges=edges, front=front_and_back(skeleton)[0], line=3.0 * unit, dot=3.4 * unit,
             text=max(9, round(16 * unit)),
         )  # fmt: skip
 
 
 def animal_color(animal: int) -> Color:
-    return ANIMAL_COLORS[animal % len(ANIMAL_COLORS)]
+    """Color of an animal, as in the report."""
+    return rgb(ANIMAL_COLORS[animal % len(ANIMAL_COLORS)])
 
 
 def draw_poses(picture: np.ndarray, points: np.ndarray, style: PoseStyle, actors: Sequence[int] = ()) -> None:
@@ -77,8 +72,7 @@ def _draw_pose(picture: np.ndarray, points: np.ndarray, animal: int, style: Pose
     if not observed_points(points).any():
         return
     color, radii = animal_color(animal), np.full(len(points), style.dot)
-    if style.front >= 0:
-        radii[style.front] *= _FRONT
+    radii[style.front] *= _FRONT
     strokes = Strokes(picture, points, float(radii.max()))
     for one, other in style.edges:
         strokes.line(points[one], points[other], style.line / 2)

@@ -9,8 +9,8 @@ from ssl_behavior.bout_metrics import (
     BOUT_SCORES,
     IOU_THRESHOLDS,
     bout_scores,
+    bout_spans,
     compare_bouts,
-    find_bouts,
     pooled_bout_scores,
 )
 from ssl_behavior.errors import InputError
@@ -80,7 +80,7 @@ def test_matches_are_one_to_one_and_the_best_comes_first():
     found = scores(frames([(20, 60), (61, 100)]), frames([(20, 100)]))
     assert found["recall_25"] == 0.5 and found["precision_25"] == 1.0 and found["merged"] == 2.0
     assert found["offset_absolute"] == 40 / FPS
-    comparison = compare_bouts(find_bouts(frames([(10, 30), (40, 100)])), find_bouts(frames([(20, 60), (70, 101)])))
+    comparison = compare_bouts(bout_spans(frames([(10, 30), (40, 100)])), bout_spans(frames([(20, 60), (70, 101)])))
     assert comparison.pairs.tolist() == [[0, 0], [1, 0], [1, 1]]
     # The second pair has a smaller IoU than the third, so the first is free for it.
     assert comparison.iou.tolist() == pytest.approx([10 / 50, 20 / 80, 30 / 61])
@@ -110,16 +110,16 @@ def test_frames_without_annotation_cut_bouts_and_hide_edges():
 
 def test_bouts_end_with_their_recording():
     shown = frames([(90, 110)])
-    spans = find_bouts(shown, lengths=[100, 0, 100])
+    spans = bout_spans(shown, lengths=[100, 0, 100])
     assert (spans.start.tolist(), spans.stop.tolist(), spans.recording.tolist()) == ([90, 100], [100, 110], [0, 2])
     assert spans.start_seen.tolist() == [True, False] and spans.stop_seen.tolist() == [False, True]
     assert scores(shown, shown, lengths=[100, 100])["true_bouts"] == 2
     # The neighboring recording does not show where a bout begins or ends.
-    borders = find_bouts(frames([(80, 100), (150, 170)]), lengths=[100, 50, 50])
+    borders = bout_spans(frames([(80, 100), (150, 170)]), lengths=[100, 50, 50])
     assert borders.start_seen.tolist() == [True, False] and borders.stop_seen.tolist() == [False, True]
-    whole = find_bouts(np.ones(7, bool))
+    whole = bout_spans(np.ones(7, bool))
     assert len(whole) == 1 and not whole.start_seen.any() and not whole.stop_seen.any()
-    assert len(find_bouts(np.zeros(0, bool))) == 0
+    assert len(bout_spans(np.zeros(0, bool))) == 0
 
 
 _RUNS = st.lists(st.tuples(st.sampled_from([0, 1, -1]), st.integers(1, 13)), min_size=1, max_size=17)
@@ -151,7 +151,7 @@ def test_pooling_recordings_is_scoring_them_one_after_the_other():
     target = np.repeat(generator.integers(-1, 2, 300), generator.integers(1, 30, 300))
     predicted = np.roll(target, 3) == 1
     lengths = [len(target) // 3, len(target) - len(target) // 3]
-    spans = [find_bouts(shown, target >= 0, lengths) for shown in (target == 1, predicted)]
+    spans = [bout_spans(shown, target >= 0, lengths) for shown in (target == 1, predicted)]
     pooled = pooled_bout_scores(compare_bouts(*spans), np.array([FPS, FPS]))
     alone = [
         bout_scores(target[part], predicted[part], FPS) for part in (slice(0, lengths[0]), slice(lengths[0], None))
@@ -171,8 +171,8 @@ def test_pooling_recordings_is_scoring_them_one_after_the_other():
 
 def test_seconds_are_of_each_recording():
     shown = frames([(20, 40), (120, 140)])
-    spans = find_bouts(shown, lengths=[100, 100])
-    late = find_bouts(np.roll(shown, 5), lengths=[100, 100])
+    spans = bout_spans(shown, lengths=[100, 100])
+    late = bout_spans(np.roll(shown, 5), lengths=[100, 100])
     found = pooled_bout_scores(compare_bouts(spans, late), np.array([10.0, 50.0]))
     assert found["onset"].by_recording().tolist() == [0.5, 0.1]
     assert found["true_duration"].by_recording().tolist() == [2.0, 0.4]
@@ -182,8 +182,8 @@ def test_seconds_are_of_each_recording():
     ("call", "message"),
     [
         (lambda: bout_scores(np.zeros(5, int), np.zeros(6, bool), FPS), "`target` has 5 frames, `predicted` 6"),
-        (lambda: find_bouts(np.zeros(5, bool), lengths=[2, 2]), "`shown` has 5 frames, `known` 5 and `lengths` 4"),
-        (lambda: find_bouts(np.zeros(5, bool), np.zeros(4, bool)), "`shown` has 5 frames, `known` 4"),
+        (lambda: bout_spans(np.zeros(5, bool), lengths=[2, 2]), "`shown` has 5 frames, `known` 5 and `lengths` 4"),
+        (lambda: bout_spans(np.zeros(5, bool), np.zeros(4, bool)), "`shown` has 5 frames, `known` 4"),
     ],
 )
 def test_frames_must_fit(call, message):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.skeleton import ROLES, SKELETONS, Skeleton, load_skeleton, save_skeleton
+from ssl_behavior.skeleton import ROLES, SKELETONS, Skeleton, front_and_back, load_skeleton, save_skeleton
 
 THREE = Skeleton(name="three", keypoints=("a", "b", "c"), roles={"nose": "a", "tail_base": "c"})
 
@@ -101,3 +101,19 @@ def test_what_is_saved_is_read_back(skeleton, tmp_path):
     save_skeleton(skeleton, tmp_path / "skeleton.toml")
     assert load_skeleton(str(tmp_path / "skeleton.toml")) == skeleton
     assert Skeleton.from_dict(skeleton.to_dict()) == skeleton
+
+
+@pytest.mark.parametrize(
+    ("roles", "ends"),
+    [
+        ({}, (0, 3)),
+        ({"center": "b"}, (0, 3)),
+        ({"nose": "b"}, (1, 3)),
+        ({"nose": "d"}, (3, 0)),
+        ({"tail_base": "c"}, (0, 2)),
+        ({"tail_base": "a"}, (3, 0)),
+        ({"head": "c", "tail_base": "b"}, (2, 1)),
+    ],
+)
+def test_ends_of_a_drawn_body(roles, ends):
+    assert front_and_back(Skeleton(name="s", keypoints=("a", "b", "c", "d"), roles=roles)) == ends

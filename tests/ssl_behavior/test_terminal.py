@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from ssl_behavior.terminal import make_table, progress_bars
+from ssl_behavior.terminal import clock_text, make_table, progress_bars
 
 
 def console_of(width=80, terminal=False):
@@ -59,3 +59,11 @@ def test_finished_transient_stage_may_begin_again():
         progress("probing", 1, 4)
     *_, last = re.findall(r"(embedding|probing) ", console.file.getvalue())
     assert last == "probing"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits", "text"),
+    [(0, 0, "0:00"), (59.6, 0, "1:00"), (3599.6, 0, "1:00:00"), (125, 0, "2:05"), (3599.96, 1, "1:00:00.0")],
+)
+def test_clocks_round_without_sixty_seconds(seconds, digits, text):
+    assert clock_text(seconds, digits) == text

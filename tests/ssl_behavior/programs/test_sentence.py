@@ -114,6 +114,9 @@ def test_only_programs_of_the_sentence_are_computed(read):
         ({"number": 1}, "following > 1", 1, "following is left out: it needs another animal"),
         ({}, "body_gap < 1 and speed > 20 deg", 26, "speed is no measure in 'deg': write a number in cm/s or px/s"),
         ({}, "speed between 3 and 2", 15, "must be less"),
+        ({}, "speed between 20 px/s and 5", 15, "must be less"),
+        ({}, "speed between 20 and 5 mm/s", 15, "must be less"),
+        ({}, "speed between 1 cm/s and 5 mm/s", 15, "must be less"),
         ({"unit": "animal"}, "speed.agent > 1", 1, "no 'speed.agent'"),
     ],
 )

@@ -34,6 +34,7 @@ def shown(node):
         ("not (speed > 1 and following > 2)", "-(speed>1&following>2)"),
         ("not not speed > 1", "--speed>1"),
         ("speed between 1 and 2 cm/s and following > 3", "(speedbetween1cm/s,2cm/s&following>3)"),
+        ("speed between 1 cm/s and 2", "speedbetween1cm/s,2cm/s"),
         ("speed is between 1 mm/s and 2 cm/s", "speedbetween1mm/s,2cm/s"),
         (
             "speed > 1e3 or speed < -.5E-1 OR speed ≥ 5. AND speed => −2",
@@ -84,6 +85,7 @@ def test_places_are_those_of_the_text():
         ("(speed > 1 and following > 2", 29, '")" of the "(" at character 1, got the end'),
         ("speed > 1)", 10, "got ')'"),
         ("speed > 1 for 5", 16, 'a unit of time after "for"'),
+        ("speed > 1 for at 5 s", 18, 'expected "least" after "for at", got \'5\''),
         ("speed > 1 for 5 cm", 17, "got 'cm'"),
         ("speed > 1 for -1 s", 15, "negative"),
         ("and", 1, "expected the name"),

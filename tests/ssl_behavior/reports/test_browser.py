@@ -1,9 +1,7 @@
 """The page in a real browser: clicks and keys, and their visible effects. Skipped without a browser."""
 
-import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,21 +21,7 @@ from ssl_behavior.skeleton import SKELETONS, Skeleton, with_individuals
 from .conftest import EVIL, S1
 from .test_units import report_of
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PATIENCE_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        found = str(own) if own.exists() else next(filter(None, map(shutil.which, _NAMES)), None)
-        if found is None:
-            pytest.skip(f"no browser: none of {_NAMES} is on the path, and playwright has none of its own")
-        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

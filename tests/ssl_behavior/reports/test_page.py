@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import ssl_behavior.reports
 from ssl_behavior.errors import InputError
+from ssl_behavior.plots.style import ANIMAL_COLORS
 from ssl_behavior.reports import Report, ReportRecording, check_page, render_report, write_report
 from ssl_behavior.skeleton import SKELETONS
 
@@ -163,3 +165,11 @@ def test_vendored_files_are_the_published_ones():
     }
     for name, digest in published.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_page_has_the_animal_colors_of_movies():
+    assets = Path(ssl_behavior.reports.__file__).parent / "assets"
+    (listed,) = re.findall(r"const ANIMALS = (.*);", (assets / "palette.js").read_text(encoding="utf-8"))
+    styled = re.findall(r"\.a(\d) { --its: (.*?); }", (assets / "report.css").read_text(encoding="utf-8"))
+    assert tuple(json.loads(listed)) == ANIMAL_COLORS
+    assert styled == [(str(number), color) for number, color in enumerate(ANIMAL_COLORS)]

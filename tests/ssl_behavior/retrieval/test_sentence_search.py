@@ -244,6 +244,15 @@ def test_units_of_length_need_the_scale_of_every_recording(many, cages):
     assert "3 cm/s" in in_cm.meaning and "30 px/s" in in_px.meaning
 
 
+def test_a_range_in_two_units_that_is_empty_in_all_recordings_is_an_error(dyad, tmp_path):
+    recordings = [dyad("a", 200, px_per_cm=8.0), dyad("b", 200, seed=1, px_per_cm=20.0)]
+    store = write_store(tmp_path / "store", recordings)
+    with pytest.raises(InputError, match=r"at character 15: the first number of \"between\" must be less"):
+        find_bouts(store, "speed between 110 px/s and 5 cm/s", verbose=False)
+    found = find_bouts(store, "speed between 60 px/s and 5 cm/s", None, verbose=False)  # empty in "a" alone
+    assert {bout.recording for bout in found} == {"b"}
+
+
 def test_scales_of_the_recordings_that_are_searched_are_enough(dyad, tmp_path):
     store = write_store(tmp_path / "store", [dyad("a", 200, px_per_cm=8.0), dyad("b", 200, seed=1)])
     found = find_bouts(store, "speed > 5 cm/s", None, recordings="a", verbose=False)

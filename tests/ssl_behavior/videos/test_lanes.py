@@ -39,6 +39,18 @@ def test_colors_are_those_of_the_frames_and_short_bouts_stay_visible():
     assert half[0].tolist() == pytest.approx([210, 110, 110], abs=1)
 
 
+def test_a_page_shows_the_same_colors_whatever_lies_outside_it():
+    generator = np.random.default_rng(0)
+    start = np.sort(generator.integers(0, 1000, 200))
+    stop = start + generator.choice([1, 5, 40, 400], 200)
+    one = lane(np.stack([start, stop, generator.integers(0, 3, 200)], axis=1))
+    for first, last in [(0, 1500), (300, 400), (399.5, 420.25), (990, 1400), (2000, 2100)]:
+        inside = (stop > first) & (start < last)
+        between, edges = one.bouts_between(first, last), np.linspace(first, last, 31)
+        assert between[between[:, 1] > first].tolist() == one.bouts[inside].tolist()
+        np.testing.assert_array_equal(one.colors_of(edges, EMPTY), lane(one.bouts[inside]).colors_of(edges, EMPTY))
+
+
 def test_streams_pairs_and_clusters_have_lanes(store, clustered):
     frames = load_frames(clustered / "clusters")
     lanes = lanes_of(store, store.rows[0], ["S1", "acts"], frames)

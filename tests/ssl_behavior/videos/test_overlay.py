@@ -1,15 +1,14 @@
 """Movies of recordings: video, poses and panel in step, to the frame."""
 
 import numpy as np
-import pytest
 
 from ssl_behavior.store import write_store
 from ssl_behavior.videos import VideoReader, find_videos
 from ssl_behavior.videos.find import matched_frames
 from ssl_behavior.videos.lanes import lanes_of
 from ssl_behavior.videos.overlay import View, arena_of, overlay_pictures
-from ssl_behavior.videos.panel import Panel, clock_text
-from ssl_behavior.videos.poses import ANIMAL_COLORS
+from ssl_behavior.videos.panel import Panel
+from ssl_behavior.videos.poses import animal_color
 from ssl_behavior.videos.writer import movie_writer
 from tests.ssl_behavior.videos.conftest import BLOCK, HEIGHT, WIDTH, number_in, uneven_times, write_video
 
@@ -59,7 +58,7 @@ def test_points_lie_on_the_shapes_of_their_frame(store, videos):
                 if 12 < x < WIDTH - 12 and 12 < y < HEIGHT - 30:
                     assert plain[round(float(y)), round(float(x))].max() < 60
                     column, line = np.round(view.points(np.array([x, y]))).astype(int)
-                    off.append(view.part_of(picture)[line, column].astype(int) - np.array(ANIMAL_COLORS[0]))
+                    off.append(view.part_of(picture)[line, column].astype(int) - np.array(animal_color(0)))
     assert np.median(np.abs(off)) <= 2 and len(off) > 200
 
 
@@ -128,8 +127,3 @@ def test_movies_keep_step_after_encoding(store, videos, tmp_path):
         found = [number_in(view.part_of(reader.read(n)), BLOCK * view.scale) for n in range(len(reader))]
     assert found == list(range(5, 50))
     np.testing.assert_allclose(reader.index.times, np.arange(45) / row.fps, atol=1e-4)
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599.6, "1:00:00"), (125, "2:05")])
-def test_clocks_round_without_sixty_seconds(seconds, text):
-    assert clock_text(seconds) == text
