@@ -30,9 +30,9 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
 from ssl_behavior.logistic import Design, fit_head
 from ssl_behavior.programs import PROGRAMS, load_programs
-from ssl_behavior.reports.contents import front_and_back
 from ssl_behavior.retrieval import SentenceSearch
 from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.skeleton import front_and_back
 from ssl_behavior.store import STREAM_NAME, Store, open_store
 from ssl_behavior.terminal import quoted
 
