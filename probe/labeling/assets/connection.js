@@ -14,7 +14,7 @@ export class Preparing extends Error {
 /** No answer: it is worth another try. */
 export class Lost extends Error {}
 
-/** An answer that says nothing about the request: a full disk, a fault, an old address. Another try may succeed. */
+/** An answer that says nothing about the request: a full disk, a locked project, a fault, an old address. Another try may succeed. */
 export class Failed extends Lost {}
 
 /** The server does not know this browser any more: it was started again. */
@@ -67,7 +67,7 @@ function heard(error) {
 
 async function failure(response) {
   const { error, preparing } = await response.json().catch(() => ({}));
-  if (response.status === 503) return new Preparing(error || "The recordings are being prepared.", preparing || {});
+  if (preparing) return new Preparing(error, preparing);
   const Kind = response.status >= 500 || UNKNOWN_HERE.includes(response.status) ? Failed : Refused;
   return new Kind(error || `The application answered with error ${response.status}.`);
 }

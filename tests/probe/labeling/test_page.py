@@ -5,9 +5,10 @@ import importlib.util
 import json
 import re
 import shutil
+import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -524,6 +525,25 @@ def test_answers_given_without_a_connection_are_kept_and_sent(shared, behavior, 
     visitor.context.set_offline(False)
     has_counts(page, 0, 1, 1)
     assert page.locator("#lost").is_hidden()
+
+
+def test_an_answer_to_a_locked_project_is_kept_and_sent_again(data, tmp_path, visit):
+    with opened(data, tmp_path / "project") as (address, _, session):
+        session.add_behavior(name="following", definition=DEFINITION, annotator="Ada")
+        visitor = visit(address)
+        page = visitor.tab()
+        name_annotator(page)
+        wait_until(page, "labels.views.learn.queue.current() !== null")
+        session.log._connection.execute("PRAGMA busy_timeout = 20")
+        with closing(sqlite3.connect(session.log.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            page.keyboard.press("n")
+            wait_until(page, "document.querySelector('#saving').textContent.includes('1 answer not saved yet')")
+            assert "is locked: another program" in page.locator("#lost").inner_text()
+            assert page.locator("#preparing").is_hidden()
+            other.execute("ROLLBACK")
+        has_counts(page, 0, 1, 0)
+        visitor.close()
 
 
 def test_a_restart_of_the_server_loses_no_answer(data, tmp_path, visit):

@@ -4,6 +4,7 @@ import errno
 import logging
 import re
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from probe.labeling.access import Password, Tries
 from probe.labeling.byte_ranges import chosen_range
+from probe.labeling.project import Project, SpanDecision
 from probe.labeling.server import application
 from probe.labeling.session import NotReadyError
 from ssl_behavior.errors import InputError
@@ -498,12 +500,68 @@ def test_answers_that_are_no_json_are_faults(session, client, caplog):
     assert "fault" in error_of(client.get("/api/trust?behavior=b"), 500)
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "No space left"), sqlite3.OperationalError("database or disk is full")]
-)
-def test_a_full_disk_is_said(session, client, error):
-    session.errors["answer"] = error
-    assert "The disk is full: nothing was stored" in error_of(client.post("/api/answers", json=ANSWER), 507)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said(session, client, number):
+    session.errors["take"] = OSError(number, "No space left")
+    answer = client.post("/api/take", json={"what": "probe", "behaviors": []})
+    assert "The disk is full: nothing was stored" in error_of(answer, 507)
+
+
+@pytest.fixture
+def project(session, tmp_path):
+    """A real file, into which the session writes answers."""
+    opened = Project(tmp_path / "project", {"store": "s"})
+    opened.add_behavior("following", "One walks behind the other.", "Anna")
+
+    def answer(*, key, row, start, stop, decision, **_):
+        span = SpanDecision(behavior="following", row=row, start=start, stop=stop, decision=decision)
+        return {"event": opened.write(key, "answer", "Anna", [span])}
+
+    session.answer = answer
+    yield opened
+    opened.close()
+
+
+def kept_by_the_page(answer, status):
+    """The sentence of an answer after which the page sends the request again; 503 with `preparing` means another thing."""
+    assert "preparing" not in answer.json()
+    return error_of(answer, status)
+
+
+def test_an_answer_to_a_locked_project_is_sent_again(client, project):
+    project._connection.execute("PRAGMA busy_timeout = 20")
+    with closing(sqlite3.connect(project.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked: another program" in kept_by_the_page(client.post("/api/answers", json=ANSWER), 503)
+        other.execute("ROLLBACK")
+    assert client.post("/api/answers", json=ANSWER).json() == {"event": 1}
+
+
+def test_an_answer_to_a_full_disk_is_sent_again(client, project):
+    pages = project._connection.execute("PRAGMA page_count").fetchone()[0]
+    project._connection.execute(f"PRAGMA max_page_count = {pages}")
+    long = ANSWER | {"row": "r" * 9000}
+    assert "the disk is full" in kept_by_the_page(client.post("/api/answers", json=long), 507)
+    project._connection.execute(f"PRAGMA max_page_count = {1000 * pages}")
+    assert client.post("/api/answers", json=long).json() == {"event": 1}
+
+
+def test_an_answer_to_a_failing_disk_is_sent_again(session, client, project):
+    def fail(**_):
+        with project._write():
+            raise sqlite3.OperationalError("disk I/O error")
+
+    session.answer = fail
+    assert "the disk fails" in kept_by_the_page(client.post("/api/answers", json=ANSWER), 503)
+
+
+def test_other_troubles_of_the_file_are_refusals(session, client, project):
+    def fail(**_):
+        with project._write():
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    session.answer = fail
+    assert "is damaged" in error_of(client.post("/api/answers", json=ANSWER), 400)
 
 
 def test_unknown_addresses_and_methods(client):
