@@ -73,9 +73,6 @@ _AUTHOR = {**_BEHAVIOR, "annotator": text()}
 _SPAN = {"row": text(), "start": whole(), "stop": whole()}
 _READS = {
     "/api/project": _Job("project", {}),
-    "/api/proposals": _Job(
-        "proposals", {**_BEHAVIOR, "annotator": text(""), "k": whole(6, lowest=1, highest=100)}
-    ),
     "/api/timeline": _Job(
         "timeline",
         {
@@ -93,6 +90,8 @@ _READS = {
 _EDIT = {**_BEHAVIOR, **_SPAN, "decision": text(choices=_DECISIONS)}
 _WRITES = {
     "/api/behaviors": _Job("add_behavior", {"name": text(), "definition": text(), "annotator": text()}),
+    # It writes random draws.
+    "/api/proposals": _Job("proposals", {**_BEHAVIOR, "annotator": text(""), "k": whole(6, lowest=1, highest=100)}),
     "/api/search": _Job("search", {**_BEHAVIOR, **_SPAN, "k": whole(20, lowest=1, highest=1000)}),
     "/api/sentence": _Job("sentence", {**_BEHAVIOR, "text": text(), "k": whole(20, lowest=1, highest=1000)}),
     "/api/answers": _Job(
@@ -122,7 +121,7 @@ _WRITES = {
     ),
 }
 _TAKES = {
-    "store": {"annotator": text(), "overwrite": flag(False)},
+    "store": {"annotator": text(""), "overwrite": flag(False)},
     "files": {"format": text(), "content": text("answers", choices=("answers", "all"))},
     "probe": {},
 }
@@ -141,8 +140,9 @@ def application(
 
     Parameters
     ----------
-    session : its `InputError`s are sentences for the page: status 400. One with an attribute `preparing` says that it is
-        too early: status 503, with `preparing`. After a `NotStoredError`, status 503 or 507, the page tries again.
+    session : its `InputError`s are sentences for the page, with status 400. One with an attribute `preparing` says that
+        it is too early: status 503, with `preparing`. After a `NotStoredError`, of status 503 or 507, the page tries
+        again.
     token : text that the address must hold, `http://HOST:PORT/?token=...`; not used with a password.
     hosts : names and numbers of this machine that requests may be sent to, without port.
     password : asks for it in place of the token.

@@ -72,18 +72,18 @@ async function failure(response) {
   return new Kind(error || `The application answered with error ${response.status}.`);
 }
 
-/** Call `attempt` until it is not Lost or Preparing, after longer and longer pauses; `told` hears of each failure, and null at success.
- * `enough(error, tries)` ends it with the error. */
-export async function persist(attempt, told, enough = () => false) {
+/** Call `attempt` until it is not Lost or Preparing, after longer and longer pauses. `onState(error, pause)` is called after each failure, and with null at success.
+ * It throws the error where `enough(error, tries)` is true. */
+export async function persist(attempt, onState, enough = () => false) {
   for (let [pause, tries] = [500, 1]; ; [pause, tries] = [Math.min(pause * 2, 10_000), tries + 1]) {
     try {
       const value = await attempt();
-      told(null);
+      onState(null);
       return value;
     } catch (error) {
       if (!(error instanceof Lost || error instanceof Preparing) || enough(error, tries)) throw error;
       const wait = error instanceof Preparing ? 700 : pause;
-      told(error, wait);
+      onState(error, wait);
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }

@@ -21,7 +21,7 @@ export function makeHeader(app) {
   });
   $("#new-behavior").addEventListener("click", () => newBehavior(app));
   $("#help").addEventListener("click", showHelp);
-  for (const told of ["project", "behavior", "counts", "address"]) app.on(told, () => draw(app));
+  for (const change of ["project", "behavior", "counts", "address"]) app.on(change, () => draw(app));
   app.on("behavior", () => writeAddress(app));
   for (const notice of app.project.notices) $("#notices").append(noticeOf(notice));
   draw(app);

@@ -662,6 +662,51 @@ def test_estimates_are_shown_with_intervals_when_they_are_worth_something(shared
     waits_for(page, lambda: "target=0.95" in asked[-1], True)
 
 
+def test_labels_for_the_store_are_by_those_who_answered(shared, behavior, visit):
+    page = visit(shared[0]).tab(f"#take?behavior={behavior}")
+    name_annotator(page, "Clicker")
+    sent = []
+
+    def fulfill(route):
+        sent.append(route.request.post_data_json)
+        reply = {"sentence": "Written.", "notices": []}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(reply))
+
+    page.route("**/api/take", fulfill)
+    field, write = page.locator(".take input[name=annotator]"), page.locator("button", has_text="Write to the store")
+    assert field.get_attribute("placeholder") == "by those who answered"
+    write.click()
+    waits_for(page, lambda: [one["annotator"] for one in sent], [""])
+    field.fill(" Dr. Lab ")
+    write.click()
+    waits_for(page, lambda: [one["annotator"] for one in sent], ["", "Dr. Lab"])
+
+
+def test_the_next_bout_comes_after_a_refused_answer(shared, behavior, visit):
+    visitor = visit(shared[0])
+    visitor.expected.append("status of 400")
+    page = visitor.tab(f"#take?behavior={behavior}")
+    name_annotator(page)
+
+    def only_one(route):
+        answer = route.fetch()
+        reply = answer.json()
+        route.fulfill(response=answer, json=reply | {"proposals": reply["proposals"][:1]})
+
+    refusal = json.dumps({"error": "The answer is refused."})
+    page.route("**/api/proposals", only_one)
+    page.route("**/api/answers", lambda route: route.fulfill(status=400, content_type="application/json", body=refusal))
+    go(page, "Learn")
+    wait_until(page, "labels.views.learn.queue.current() !== null")
+    page.keyboard.press("n")
+    wait_until(page, "document.querySelector('.learn .trouble').textContent === 'The answer is refused.'")
+    wait_until(page, "labels.views.learn.queue.current() !== null && !labels.views.learn.queue.asking()")
+    assert page.locator(".learn .trouble").inner_text() == "The answer is refused."
+    page.unroute("**/api/answers")
+    page.keyboard.press("n")
+    has_counts(page, 0, 1, 0)
+
+
 DECODE = """() => {
   const stage = document.querySelector(".view:not([hidden]) .stage canvas");
   const copy = new OffscreenCanvas(%d, 1).getContext("2d", { willReadFrequently: true });
