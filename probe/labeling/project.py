@@ -236,8 +236,8 @@ class Project:
 
         Raises
         ------
-        NotStoredError
-            If the disk is full or fails, or another process does not let go of the file.
+        InputError
+            If the disk is full, or another process does not let go of the file.
         """
         values = [
             dict.fromkeys(_COLUMNS) | {"source": "", "model": 0, "time": _now()} | details
