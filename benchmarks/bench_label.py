@@ -126,7 +126,7 @@ class Server:
         return answer.json()
 
     def proposals(self) -> list[dict[str, Any]]:
-        return self.get("/api/proposals", behavior=BEHAVIOR["name"], annotator="bench", k=6)["proposals"]
+        return self.post("/api/proposals", behavior=BEHAVIOR["name"], annotator="bench", k=6)["proposals"]
 
     def answer(self, hit: dict[str, Any], decision: str) -> None:
         self.post(

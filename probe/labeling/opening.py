@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Opening", "StillOpeningError"]
 
-_TOLD_SECONDS = 3.0
-"""Time that a page has to ask why nothing opened, before the application ends."""
+_GRACE_SECONDS = 3.0
+"""Time in which a page can still ask why the project did not open, before the application ends."""
 
 
 class StillOpeningError(InputError):
@@ -33,7 +33,7 @@ class Opening:
 
     Attributes
     ----------
-    failure : what `make` raised; every request is told it.
+    failure : error that `make` raised; every request gets it as its answer. None = none so far.
     """
 
     def __init__(self, make: "Callable[[], LabelSession]") -> None:
@@ -41,7 +41,9 @@ class Opening:
         self._make = make
         self._session: LabelSession | None = None
         self._failed: Callable[[], object] = bool
-        self._asked, self._told, self._lock = False, Event(), Lock()
+        self._lock = Lock()
+        self._has_page = False
+        self._failure_shown = Event()
         self._thread = Thread(target=self._open, daemon=True, name="open the labeling project")
 
     def start(self, failed: Callable[[], object]) -> None:
@@ -52,11 +54,11 @@ class Opening:
     def _open(self) -> None:
         try:
             self._session = self._make()
-        except Exception as error:  # noqa: BLE001 - raised by the requests, and by who waits for `close`
+        except Exception as error:  # noqa: BLE001 - requests raise it, and so does the command after `close`
             with self._lock:
-                self.failure, waits = error, self._asked
-            if waits:
-                self._told.wait(_TOLD_SECONDS)
+                self.failure, has_page = error, self._has_page
+            if has_page:
+                self._failure_shown.wait(_GRACE_SECONDS)
             self._failed()
 
     def __getattr__(self, name: str) -> Any:
@@ -72,9 +74,9 @@ class Opening:
         if name.startswith("_"):
             raise AttributeError(name)
         with self._lock:
-            self._asked = True
+            self._has_page = True
         if self.failure is not None:
-            self._told.set()
+            self._failure_shown.set()
             raise self.failure
         if self._session is None:
             raise StillOpeningError

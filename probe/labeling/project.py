@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import make_folder
 
-__all__ = ["DECISIONS", "FILE_NAME", "Behavior", "Decision", "Event", "Project", "SpanDecision"]
+__all__ = ["DECISIONS", "FILE_NAME", "Behavior", "Decision", "Event", "NotStoredError", "Project", "SpanDecision"]
 
 FILE_NAME = "labels.sqlite"
 FORMAT_VERSION = 1
@@ -103,6 +103,20 @@ class Event(SpanDecision):
     probability: float | None = None
     weight: float | None = None
     seconds: float | None = None
+
+
+class NotStoredError(InputError):
+    """Nothing was stored, and another try may succeed: the file is locked, or the disk is full or fails.
+
+    Parameters
+    ----------
+    message : one sentence.
+    is_full : the disk has no space left.
+    """
+
+    def __init__(self, message: str, *, is_full: bool) -> None:
+        super().__init__(message)
+        self.is_full = is_full
 
 
 _COLUMNS = tuple(one.name for one in fields(Event))
@@ -290,17 +304,22 @@ class Project:
         try:
             yield
         except sqlite3.Error as error:
-            raise InputError(self._sentence(error)) from error
+            message, reason = self._sentence(error), str(error)
+            if any(words in reason for words in ("locked", "busy", "full", "disk I/O")):
+                raise NotStoredError(message, is_full="full" in reason) from error
+            raise InputError(message) from error
 
     def _sentence(self, error: sqlite3.Error) -> str:
         reason = str(error)
         if "locked" in reason or "busy" in reason:
             return (
                 f"{self.path} is locked: another program has kept it for more than {PATIENCE_SECONDS:g} s. Nothing was "
-                "stored; close that program, and answer again"
+                "stored: close that program"
             )
-        if "full" in reason or "disk I/O" in reason:
-            return f"{self.path}: the disk is full or fails ({reason}). Nothing was stored: free space, answer again"
+        if "full" in reason:
+            return f"{self.path}: the disk is full. Nothing was stored: free some space"
+        if "disk I/O" in reason:
+            return f"{self.path}: the disk fails ({reason}). Nothing was stored: check the disk"
         if "readonly" in reason or "unable to open" in reason:
             return f"{self.path} cannot be written ({reason}); choose another `out`"
         if "malformed" in reason or "not a database" in reason:

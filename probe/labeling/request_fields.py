@@ -65,10 +65,12 @@ def _check_text(name: str, value: Any) -> str:
     return value
 
 
-def _check_number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _check_number(name: str, value: Any) -> int | float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # A whole number may be too large for `isfinite`.
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
         raise _wrong(name, "a number", value)
-    return float(value)
+    return value
 
 
 def _check_flag(name: str, value: Any) -> bool:
@@ -111,7 +113,7 @@ def number(default: Any = _REQUIRED, lowest: float = 0.0, highest: float = float
         found = _check_number(name, value)
         if not lowest <= found <= highest:
             raise _wrong(name, f"between {lowest:g} and {highest:g}", value)
-        return found
+        return float(found)
 
     return Field(check, _number_in, default)
 

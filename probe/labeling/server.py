@@ -3,7 +3,6 @@
 import errno
 import json
 import logging
-import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from starlette.routing import Route
 from probe.labeling.access import Gate, Password, read_body
 from probe.labeling.byte_ranges import file_response
 from probe.labeling.page_files import PAGE, page_file
+from probe.labeling.project import NotStoredError
 from probe.labeling.request_fields import (
     Field,
     as_page_words,
@@ -73,9 +73,6 @@ _AUTHOR = {**_BEHAVIOR, "annotator": text()}
 _SPAN = {"row": text(), "start": whole(), "stop": whole()}
 _READS = {
     "/api/project": _Job("project", {}),
-    "/api/proposals": _Job(
-        "proposals", {**_BEHAVIOR, "annotator": text(""), "k": whole(6, lowest=1, highest=100)}
-    ),
     "/api/timeline": _Job(
         "timeline",
         {
@@ -93,6 +90,8 @@ _READS = {
 _EDIT = {**_BEHAVIOR, **_SPAN, "decision": text(choices=_DECISIONS)}
 _WRITES = {
     "/api/behaviors": _Job("add_behavior", {"name": text(), "definition": text(), "annotator": text()}),
+    # It writes random draws.
+    "/api/proposals": _Job("proposals", {**_BEHAVIOR, "annotator": text(""), "k": whole(6, lowest=1, highest=100)}),
     "/api/search": _Job("search", {**_BEHAVIOR, **_SPAN, "k": whole(20, lowest=1, highest=1000)}),
     "/api/sentence": _Job("sentence", {**_BEHAVIOR, "text": text(), "k": whole(20, lowest=1, highest=1000)}),
     "/api/answers": _Job(
@@ -122,7 +121,7 @@ _WRITES = {
     ),
 }
 _TAKES = {
-    "store": {"annotator": text(), "overwrite": flag(False)},
+    "store": {"annotator": text(""), "overwrite": flag(False)},
     "files": {"format": text(), "content": text("answers", choices=("answers", "all"))},
     "probe": {},
 }
@@ -141,7 +140,9 @@ def application(
 
     Parameters
     ----------
-    session : its `InputError`s are sentences for the page; one with an attribute `preparing` says that it is too early.
+    session : its `InputError`s are sentences for the page, with status 400. One with an attribute `preparing` says that
+        it is too early: status 503, with `preparing`. After a `NotStoredError`, of status 503 or 507, the page tries
+        again.
     token : text that the address must hold, `http://HOST:PORT/?token=...`; not used with a password.
     hosts : names and numbers of this machine that requests may be sent to, without port.
     password : asks for it in place of the token.
@@ -230,7 +231,7 @@ def _answering(job: _Call) -> _Call:
         except InputError as error:
             return _refusal(error)
         except Exception as error:
-            if _is_full(error):
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return _sentence(507, _FULL)
             logger.exception("%s %s failed", request.method, request.scope["path"])
             return _sentence(500, _BUG)
@@ -238,14 +239,11 @@ def _answering(job: _Call) -> _Call:
     return endpoint
 
 
-def _is_full(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
-
-
 def _refusal(error: InputError) -> Response:
     message = as_page_words(str(error))
+    if isinstance(error, NotStoredError):
+        # The page keeps the answer and sends it again; after a 400 it would forget the answer.
+        return _sentence(507 if error.is_full else 503, message)
     preparing = getattr(error, "preparing", None)
     if preparing is not None:
         return JSONResponse({"error": message, "preparing": preparing}, status_code=503)

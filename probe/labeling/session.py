@@ -685,11 +685,14 @@ def _span_of(event: Event) -> SpanDecision:
 def _read_ticket(ticket: str) -> dict[str, Any]:
     try:
         found = json.loads(ticket or "{}")
-        probability = found.get("probability")
-        return {
-            "model": int(found.get("model", 0)), "probability": None if probability is None else float(probability),
-        }  # fmt: skip
-    except (ValueError, TypeError, AttributeError):
+        model, probability = int(found.get("model", 0)), found.get("probability")
+        if probability is not None:
+            probability = float(probability)
+        # The log holds integers of 64 bits.
+        if not 0 <= model < 2**63 or not (probability is None or 0 <= probability <= 1):
+            raise ValueError(ticket)
+        return {"model": model, "probability": probability}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise InputError("`ticket` is not one that this application gave out: load the page again") from None
 
 

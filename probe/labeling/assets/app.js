@@ -5,7 +5,7 @@ import { storage } from "./outbox.js";
 
 export const VIEWS = { learn: "Learn", search: "Search", correct: "Correct", trust: "Trust", take: "Take away" };
 
-/** The state of this tab. Changes are told by name: "project", "behavior", "counts", "model", "address", "answers". */
+/** The state of this tab. Listeners hear of a change by its name: "project", "behavior", "counts", "model", "address", "answers". */
 export function makeApp() {
   const listeners = {};
   const app = {

@@ -14,7 +14,7 @@ export class Preparing extends Error {
 /** No answer: it is worth another try. */
 export class Lost extends Error {}
 
-/** An answer that says nothing about the request: a full disk, a fault, an old address. Another try may succeed. */
+/** An answer that says nothing about the request: a full disk, a locked project, a fault, an old address. Another try may succeed. */
 export class Failed extends Lost {}
 
 /** The server does not know this browser any more: it was started again. */
@@ -67,23 +67,23 @@ function heard(error) {
 
 async function failure(response) {
   const { error, preparing } = await response.json().catch(() => ({}));
-  if (response.status === 503) return new Preparing(error || "The recordings are being prepared.", preparing || {});
+  if (preparing) return new Preparing(error, preparing);
   const Kind = response.status >= 500 || UNKNOWN_HERE.includes(response.status) ? Failed : Refused;
   return new Kind(error || `The application answered with error ${response.status}.`);
 }
 
-/** Call `attempt` until it is not Lost or Preparing, after longer and longer pauses; `told` hears of each failure, and null at success.
- * `enough(error, tries)` ends it with the error. */
-export async function persist(attempt, told, enough = () => false) {
+/** Call `attempt` until it is not Lost or Preparing, after longer and longer pauses. `onState(error, pause)` is called after each failure, and with null at success.
+ * It throws the error where `enough(error, tries)` is true. */
+export async function persist(attempt, onState, enough = () => false) {
   for (let [pause, tries] = [500, 1]; ; [pause, tries] = [Math.min(pause * 2, 10_000), tries + 1]) {
     try {
       const value = await attempt();
-      told(null);
+      onState(null);
       return value;
     } catch (error) {
       if (!(error instanceof Lost || error instanceof Preparing) || enough(error, tries)) throw error;
       const wait = error instanceof Preparing ? 700 : pause;
-      told(error, wait);
+      onState(error, wait);
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }

@@ -171,7 +171,7 @@ export function makeCorrect(app) {
     s: split, m: merge, d: draw, "[": moveEdge("start"), "]": moveEdge("stop"), z: () => change("undo"), "Shift+z": () => change("redo"),
     Escape: () => timeline.select(null), ...zoom.keys,
   };
-  for (const told of ["answers", "back"]) app.on(told, () => refresh());
+  for (const change of ["answers", "back"]) app.on(change, () => refresh());
   app.on("behavior", () => {
     state.selected = null;
     if (app.view === "correct") refresh().then(() => showBout(null));

@@ -21,7 +21,7 @@ export function makeHeader(app) {
   });
   $("#new-behavior").addEventListener("click", () => newBehavior(app));
   $("#help").addEventListener("click", showHelp);
-  for (const told of ["project", "behavior", "counts", "address"]) app.on(told, () => draw(app));
+  for (const change of ["project", "behavior", "counts", "address"]) app.on(change, () => draw(app));
   app.on("behavior", () => writeAddress(app));
   for (const notice of app.project.notices) $("#notices").append(noticeOf(notice));
   draw(app);
@@ -116,7 +116,7 @@ export function sayLost(error, wait = 0) {
   const lost = $("#lost");
   const preparing = error && error.share !== undefined;
   lost.hidden = !error || preparing;
-  if (!lost.hidden) lost.textContent = `${error.message} Trying again in ${Math.round(wait / 1000) || 1} s; answers that are not saved are kept in this browser.`;
+  if (!lost.hidden) lost.textContent = `${error.message.replace(/\.?$/, ".")} Trying again in ${Math.round(wait / 1000) || 1} s; answers that are not saved are kept in this browser.`;
   sayPreparing(preparing ? error : null);
 }
 

@@ -106,7 +106,6 @@ export function makeLearn(app) {
     const given = await giveAnswer(app, hit, decision, span, watch.seconds());
     busy = false;
     if (!given) return;
-    given.sent.catch((error) => banner.show(error));
     say(`${DECISIONS[decision].sign} ${DECISIONS[decision].words}`);
     queue.answer(given.sent);
   }

@@ -40,7 +40,7 @@ async function prepared() {
     const project = await get("/api/project");
     if (project.preparing) throw new Preparing("The recordings are being prepared.", project.preparing);
     return project;
-  }, sayLost);
+  }, sayLost, (error) => error instanceof Failed);
 }
 
 function outboxEvents(app) {

@@ -40,8 +40,8 @@ export function makeOutbox(scope, on) {
     const entry = waiting[0];
     on.state(waiting.length, null);
     try {
-      const told = (error, wait) => on.state(waiting.length, error, wait);
-      const reply = await persist(() => post(entry.path, entry.body), told, (error, tries) => error instanceof Failed && tries >= TRIES && waiting.length > 1);
+      const onState = (error, wait) => on.state(waiting.length, error, wait);
+      const reply = await persist(() => post(entry.path, entry.body), onState, (error, tries) => error instanceof Failed && tries >= TRIES && waiting.length > 1);
       forget(entry);
       on.kept(entry, reply);
       entry.resolve?.(reply);

@@ -2,7 +2,7 @@
 
 import { recordingOf } from "./actors.js";
 import { scopeOf, takeReply } from "./app.js";
-import { get } from "./connection.js";
+import { post } from "./connection.js";
 import { storage } from "./outbox.js";
 import { withContext } from "./player.js";
 
@@ -35,7 +35,7 @@ export function makeProposals(app, on) {
     const mine = ++turn;
     asking = true;
     try {
-      const reply = await get("/api/proposals", { behavior, annotator: app.annotator, k: AT_ONCE });
+      const reply = await post("/api/proposals", { behavior, annotator: app.annotator, k: AT_ONCE });
       if (mine !== turn || behavior !== app.behavior) return;
       asking = false;
       takeReply(app, behavior, reply);
@@ -73,7 +73,8 @@ export function makeProposals(app, on) {
     given.push(current);
     asking = true;
     advance();
-    sent.then(() => fetchNext(), () => null);
+    // A refusal is said after the fetch: the next bout would clear it.
+    sent.then(fetchNext, (error) => fetchNext().then(() => on.failed(error)));
   }
 
   /** Show the bout of an answer that was taken back, if it was given here; then ask for other proposals. */

@@ -133,7 +133,7 @@ export function makeSearch(app) {
     "[": () => mark("start"), "]": () => mark("stop"), Enter: similar, ...zoom.keys,
     z: () => change("undo"), "Shift+z": () => change("redo"), Escape: () => pick(null),
   };
-  for (const told of ["answers", "back"]) app.on(told, () => refresh());
+  for (const change of ["answers", "back"]) app.on(change, () => refresh());
   app.on("behavior", () => (hits.clear(), refresh()));
   return { node, keys: () => [hits.keys(), keys, player.keys], open: () => open(), moved: () => open(), close: () => player.pause(), player, timeline, hits };
 }

@@ -2,7 +2,6 @@
 
 import { makeBanner } from "./app.js";
 import { post } from "./connection.js";
-import { annotatorOf } from "./header.js";
 
 /** The view: {node, open}. */
 export function makeTake(app) {
@@ -20,7 +19,7 @@ export function makeTake(app) {
     if (!app.project.behaviors.length) boxes.replaceChildren(element("p", { class: "hint" }, "There is no behavior yet."));
   }
 
-  for (const told of ["project", "counts"]) app.on(told, () => app.view === "take" && drawChoice());
+  for (const change of ["project", "counts"]) app.on(change, () => app.view === "take" && drawChoice());
   return { node, open: drawChoice };
 }
 
@@ -51,20 +50,18 @@ function card(app, chosen, { title, words, parts, action, body, done = () => {} 
 
 function toStore(app, chosen) {
   const overwrite = element("input", { type: "checkbox", name: "overwrite" });
+  const annotator = element("input", { name: "annotator", placeholder: "by those who answered", autocomplete: "off" });
   const { streams, store } = app.project;
   return card(app, chosen, {
     title: "Labels into the store",
-    words: `Each behavior becomes a label stream of the store ${store}, with your name as its annotator. Training, reports and benchmarks can use it.`,
+    words: `Each behavior becomes a label stream of the store ${store}. Training, reports and benchmarks can use it.`,
     parts: [
       element("p", { class: "hint" }, streams.length ? `Streams in the store: ${streams.join(", ")}.` : "The store has no label streams yet."),
+      element("label", {}, "Annotator", annotator),
       element("label", {}, overwrite, "Replace a stream of the same name"),
     ],
     action: "Write to the store",
-    async body() {
-      const annotator = await annotatorOf(app);
-      if (!annotator) throw new Error("The label stream needs the name of an annotator.");
-      return { what: "store", annotator, overwrite: overwrite.checked };
-    },
+    body: async () => ({ what: "store", annotator: annotator.value.trim(), overwrite: overwrite.checked }),
   });
 }
 

@@ -55,7 +55,7 @@ export function makeTrust(app) {
   }
 
   app.on("behavior", refresh);
-  for (const told of ["answers", "back"]) app.on(told, refresh);
+  for (const change of ["answers", "back"]) app.on(change, refresh);
   return { node, open: refresh };
 }
 

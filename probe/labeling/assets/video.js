@@ -1,4 +1,4 @@
-// Playing a video: the video leads, and each frame that it shows is told, so that the skeleton drawn over it is that frame's.
+// Playing a video: the video leads, and reports each frame that it shows, so that the skeleton over it is of the same frame.
 // A callback of the video may be late by a frame. `capture` therefore takes picture and time together; the player draws both.
 
 import { address, getBytes } from "./connection.js";

@@ -102,8 +102,7 @@ def asked(client, path, **body):
 
 
 def proposals(client, annotator, k=6):
-    query = httpx.QueryParams(behavior=BEHAVIOR["name"], annotator=annotator, k=k)
-    return asked(client, f"/api/proposals?{query}")["proposals"]
+    return asked(client, "/api/proposals", behavior=BEHAVIOR["name"], annotator=annotator, k=k)["proposals"]
 
 
 def answer_to(hit, annotator, decision, seconds=0.5):

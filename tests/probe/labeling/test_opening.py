@@ -1,4 +1,4 @@
-"""A session that opens in the background: what requests are told until it is there, and if it never is."""
+"""A session that opens in the background: the answers of requests until it is there, and if it never is."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ def browser_of(opening):
     return client
 
 
-def test_requests_are_told_to_wait_until_it_is_open():
+def test_requests_have_to_wait_until_it_is_open():
     may_open, session, failures = threading.Event(), Session(), []
 
     def make():
@@ -57,7 +57,7 @@ def failing(error, failures):
     return opening
 
 
-def test_a_page_that_waits_is_told_why_it_failed():
+def test_a_page_that_waits_learns_why_it_failed():
     failures = []
     opening = failing(InputError("`out` is in use"), failures)
     client = browser_of(opening)
@@ -69,7 +69,7 @@ def test_a_page_that_waits_is_told_why_it_failed():
 
 
 def test_without_a_page_it_fails_at_once(monkeypatch):
-    monkeypatch.setattr(module, "_TOLD_SECONDS", 60.0)
+    monkeypatch.setattr(module, "_GRACE_SECONDS", 60.0)
     failures, start = [], time.monotonic()
     opening = failing(OSError("no disk"), failures)
     opening.close()
@@ -77,7 +77,7 @@ def test_without_a_page_it_fails_at_once(monkeypatch):
 
 
 def test_a_page_that_went_away_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(module, "_TOLD_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_GRACE_SECONDS", 0.1)
     failures = []
     opening = failing(InputError("no"), failures)
     with pytest.raises(StillOpeningError):

@@ -5,9 +5,10 @@ import importlib.util
 import json
 import re
 import shutil
+import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -526,6 +527,25 @@ def test_answers_given_without_a_connection_are_kept_and_sent(shared, behavior, 
     assert page.locator("#lost").is_hidden()
 
 
+def test_an_answer_to_a_locked_project_is_kept_and_sent_again(data, tmp_path, visit):
+    with opened(data, tmp_path / "project") as (address, _, session):
+        session.add_behavior(name="following", definition=DEFINITION, annotator="Ada")
+        visitor = visit(address)
+        page = visitor.tab()
+        name_annotator(page)
+        wait_until(page, "labels.views.learn.queue.current() !== null")
+        session.log._connection.execute("PRAGMA busy_timeout = 20")
+        with closing(sqlite3.connect(session.log.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            page.keyboard.press("n")
+            wait_until(page, "document.querySelector('#saving').textContent.includes('1 answer not saved yet')")
+            assert "is locked: another program" in page.locator("#lost").inner_text()
+            assert page.locator("#preparing").is_hidden()
+            other.execute("ROLLBACK")
+        has_counts(page, 0, 1, 0)
+        visitor.close()
+
+
 def test_a_restart_of_the_server_loses_no_answer(data, tmp_path, visit):
     with opened(data, tmp_path / "project") as (address, _, session):
         session.add_behavior(name="following", definition=DEFINITION, annotator="Ada")
@@ -640,6 +660,51 @@ def test_estimates_are_shown_with_intervals_when_they_are_worth_something(shared
     page.keyboard.press("Enter")
     wait_until(page, "true")
     waits_for(page, lambda: "target=0.95" in asked[-1], True)
+
+
+def test_labels_for_the_store_are_by_those_who_answered(shared, behavior, visit):
+    page = visit(shared[0]).tab(f"#take?behavior={behavior}")
+    name_annotator(page, "Clicker")
+    sent = []
+
+    def fulfill(route):
+        sent.append(route.request.post_data_json)
+        reply = {"sentence": "Written.", "notices": []}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(reply))
+
+    page.route("**/api/take", fulfill)
+    field, write = page.locator(".take input[name=annotator]"), page.locator("button", has_text="Write to the store")
+    assert field.get_attribute("placeholder") == "by those who answered"
+    write.click()
+    waits_for(page, lambda: [one["annotator"] for one in sent], [""])
+    field.fill(" Dr. Lab ")
+    write.click()
+    waits_for(page, lambda: [one["annotator"] for one in sent], ["", "Dr. Lab"])
+
+
+def test_the_next_bout_comes_after_a_refused_answer(shared, behavior, visit):
+    visitor = visit(shared[0])
+    visitor.expected.append("status of 400")
+    page = visitor.tab(f"#take?behavior={behavior}")
+    name_annotator(page)
+
+    def only_one(route):
+        answer = route.fetch()
+        reply = answer.json()
+        route.fulfill(response=answer, json=reply | {"proposals": reply["proposals"][:1]})
+
+    refusal = json.dumps({"error": "The answer is refused."})
+    page.route("**/api/proposals", only_one)
+    page.route("**/api/answers", lambda route: route.fulfill(status=400, content_type="application/json", body=refusal))
+    go(page, "Learn")
+    wait_until(page, "labels.views.learn.queue.current() !== null")
+    page.keyboard.press("n")
+    wait_until(page, "document.querySelector('.learn .trouble').textContent === 'The answer is refused.'")
+    wait_until(page, "labels.views.learn.queue.current() !== null && !labels.views.learn.queue.asking()")
+    assert page.locator(".learn .trouble").inner_text() == "The answer is refused."
+    page.unroute_all(behavior="wait")
+    page.keyboard.press("n")
+    has_counts(page, 0, 1, 0)
 
 
 DECODE = """() => {

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from probe.labeling.project import FILE_NAME, Project, SpanDecision
+from probe.labeling.project import FILE_NAME, NotStoredError, Project, SpanDecision
 from ssl_behavior.errors import InputError
 
 FACTS = {"store": "a" * 64, "unit of embeddings": "scene"}
@@ -108,7 +108,7 @@ def test_a_locked_project_says_so(project, monkeypatch):
     other = sqlite3.connect(project.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     project._connection.execute("PRAGMA busy_timeout = 20")
-    with pytest.raises(InputError, match="is locked: another program"):
+    with pytest.raises(NotStoredError, match="is locked: another program"):
         project.write("k1", "answer", "Ann", [span()])
     other.execute("ROLLBACK")
     other.close()
@@ -119,7 +119,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(project):
     project.write("k1", "answer", "Ann", [span()])
     pages = project._connection.execute("PRAGMA page_count").fetchone()[0]
     project._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(InputError, match="disk is full"):
+    with pytest.raises(NotStoredError, match="disk is full"):
         for number in range(2, 500):
             project.write(f"k{number}", "answer", "Ann", [span()])
     project._connection.execute(f"PRAGMA max_page_count = {1000 * pages}")

@@ -1,9 +1,11 @@
 """The web application over a session: who may use it, what it accepts, and what it answers."""
 
 import errno
+import json
 import logging
 import re
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from probe.labeling.access import Password, Tries
 from probe.labeling.byte_ranges import chosen_range
+from probe.labeling.project import Project, SpanDecision
 from probe.labeling.server import application
 from probe.labeling.session import NotReadyError
 from ssl_behavior.errors import InputError
@@ -351,6 +354,10 @@ WRONG = [
     ({"annotator": "x" * 10_001}, "“your name” is too long: 10,001 characters"),
     ({"seconds": "long"}, '“seconds” must be a number, got "long"'),
     ({"seconds": -0.1}, "“seconds” must be between 0 and"),
+    ({"seconds": 10**400}, "“seconds” must be between 0 and 9.0072e+15, got 1000"),
+    ({"seconds": -(10**400)}, "“seconds” must be between 0 and 9.0072e+15, got -1000"),
+    ({"start": 10**400}, "“start” must be between 0 and 9,007,199,254,740,992, got 1000"),
+    ({"start": 1e300}, "“start” must be between 0 and"),
     ({"path": "/etc"}, "the request has the unknown field 'path'"),
 ]
 
@@ -358,6 +365,15 @@ WRONG = [
 @pytest.mark.parametrize(("change", "message"), WRONG)
 def test_wrong_fields_are_named(session, client, change, message):
     assert error_of(client.post("/api/answers", json=ANSWER | change), 400).startswith(message)
+    assert not session.calls
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400"])
+def test_numbers_beyond_those_of_the_machine_are_refused(session, client, value):
+    for field, kind in (("seconds", "a number"), ("start", "a whole number")):
+        body = json.dumps(ANSWER | {field: "?"}).replace('"?"', value).encode()
+        answer = client.post("/api/answers", content=body, headers={"content-type": "application/json"})
+        assert error_of(answer, 400).startswith(f"“{field}” must be {kind}, got ")
     assert not session.calls
 
 
@@ -374,6 +390,7 @@ def test_missing_fields_are_named(session, client, field):
         (b"{", "the request is no valid JSON"),
         (b"[" * 200_000, "the request is no valid JSON"),
         (b'{"seconds": NaN}', "the request is no valid JSON"),
+        (b'{"seconds": -Infinity}', "the request is no valid JSON"),
         (b'{"start": ' + b"9" * 5000 + b"}", "the request is no valid JSON"),
         (b"\xff\xfe", "the request is no valid JSON"),
         (b"[]", "the request must be an object with fields"),
@@ -409,6 +426,10 @@ def test_long_bodies_are_refused(session, client, how):
         ("behavior=b&row=r&bins=many", '“bins” must be a whole number, got "many"'),
         ("behavior=b&row=r&bins=2.5", "“bins” must be a whole number, got 2.5"),
         ("behavior=b&row=r&minimum_probability=nan", "“minimum probability” must be a number"),
+        ("behavior=b&row=r&minimum_probability=inf", "“minimum probability” must be a number"),
+        (f"behavior=b&row=r&minimum_probability={10**400}", "“minimum probability” must be a number"),
+        (f"behavior=b&row=r&bins={10**400}", "“bins” must be a whole number"),
+        ("behavior=b&row=r&bins=nan", "“bins” must be a whole number"),
         ("behavior=b&row=r&minimum_probability=2", "“minimum probability” must be between 0 and 1, got 2"),
         ("behavior=b&row=r&row=s", "the address gives row twice"),
         ("behavior=b&row=r&x=1", "the address has the unknown field 'x'"),
@@ -444,6 +465,9 @@ def test_what_is_taken_away_decides_the_fields(session, client):
     for one in requests:
         assert client.post("/api/take", json=base | one).status_code == 200
     assert session.calls == [("take", base | one) for one in requests]
+    assert client.post("/api/take", json=base | {"what": "store", "annotator": ""}).status_code == 200
+    assert client.post("/api/take", json=base | {"what": "store"}).status_code == 200
+    assert [fields["annotator"] for _, fields in session.calls[-2:]] == ["", ""]
     assert "one of files, probe, store" in error_of(client.post("/api/take", json=base | {"what": "disk"}), 400)
     assert "“format”" in error_of(client.post("/api/take", json=base | {"what": "files"}), 400)
     more = base | {"what": "probe", "path": "/tmp"}
@@ -476,7 +500,7 @@ def test_messages_speak_of_the_page(session, client):
 
 def test_a_session_that_prepares_says_how_far_it_is(session, client):
     session.errors["proposals"] = NotReadyError({"stage": "segments", "share": 0.25})
-    answer = client.get("/api/proposals?behavior=b")
+    answer = client.post("/api/proposals", json={"behavior": "b"})
     assert "still being prepared" in error_of(answer, 503)
     assert answer.json()["preparing"] == {"stage": "segments", "share": 0.25}
 
@@ -498,12 +522,69 @@ def test_answers_that_are_no_json_are_faults(session, client, caplog):
     assert "fault" in error_of(client.get("/api/trust?behavior=b"), 500)
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "No space left"), sqlite3.OperationalError("database or disk is full")]
-)
-def test_a_full_disk_is_said(session, client, error):
-    session.errors["answer"] = error
-    assert "The disk is full: nothing was stored" in error_of(client.post("/api/answers", json=ANSWER), 507)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said(session, client, number):
+    session.errors["take"] = OSError(number, "No space left")
+    answer = client.post("/api/take", json={"what": "probe", "behaviors": []})
+    assert "The disk is full: nothing was stored" in error_of(answer, 507)
+
+
+@pytest.fixture
+def project(session, tmp_path):
+    """A real file, into which the session writes answers."""
+    opened = Project(tmp_path / "project", {"store": "s"})
+    opened.add_behavior("following", "One walks behind the other.", "Anna")
+
+    def answer(*, key, row, start, stop, decision, **_):
+        span = SpanDecision(behavior="following", row=row, start=start, stop=stop, decision=decision)
+        return {"event": opened.write(key, "answer", "Anna", [span])}
+
+    session.answer = answer
+    yield opened
+    opened.close()
+
+
+def kept_by_the_page(answer, status):
+    """The sentence of an answer after which the page sends the request again."""
+    # A session that prepares has status 503, too.
+    assert "preparing" not in answer.json()
+    return error_of(answer, status)
+
+
+def test_an_answer_to_a_locked_project_is_sent_again(client, project):
+    project._connection.execute("PRAGMA busy_timeout = 20")
+    with closing(sqlite3.connect(project.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked: another program" in kept_by_the_page(client.post("/api/answers", json=ANSWER), 503)
+        other.execute("ROLLBACK")
+    assert client.post("/api/answers", json=ANSWER).json() == {"event": 1}
+
+
+def test_an_answer_to_a_full_disk_is_sent_again(client, project):
+    pages = project._connection.execute("PRAGMA page_count").fetchone()[0]
+    project._connection.execute(f"PRAGMA max_page_count = {pages}")
+    long = ANSWER | {"row": "r" * 9000}
+    assert "the disk is full" in kept_by_the_page(client.post("/api/answers", json=long), 507)
+    project._connection.execute(f"PRAGMA max_page_count = {1000 * pages}")
+    assert client.post("/api/answers", json=long).json() == {"event": 1}
+
+
+def test_an_answer_to_a_failing_disk_is_sent_again(session, client, project):
+    def fail(**_):
+        with project._write():
+            raise sqlite3.OperationalError("disk I/O error")
+
+    session.answer = fail
+    assert "the disk fails" in kept_by_the_page(client.post("/api/answers", json=ANSWER), 503)
+
+
+def test_other_troubles_of_the_file_are_refusals(session, client, project):
+    def fail(**_):
+        with project._write():
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    session.answer = fail
+    assert "is damaged" in error_of(client.post("/api/answers", json=ANSWER), 400)
 
 
 def test_unknown_addresses_and_methods(client):
@@ -511,6 +592,14 @@ def test_unknown_addresses_and_methods(client):
     assert "no such address" in error_of(client.post("/api/nothing", json={}), 404)
     assert "does not answer such" in error_of(client.post("/api/project", json={}), 405)
     assert "does not answer such" in error_of(client.get("/api/answers"), 405)
+
+
+def test_proposals_write_draws_and_are_not_read(session, client):
+    for ask in (client.get, client.head):
+        assert ask("/api/proposals?behavior=b").status_code == 405
+    assert not session.calls
+    assert client.post("/api/proposals", json={"behavior": "b", "k": 3}).status_code == 200
+    assert session.calls == [("proposals", {"behavior": "b", "annotator": "", "k": 3})]
 
 
 def test_two_browsers_are_served(session, app):

@@ -1,5 +1,6 @@
 """The application over a real session: a project from the first search to the files, through HTTP."""
 
+import json
 import sqlite3
 import uuid
 from contextlib import closing
@@ -114,6 +115,18 @@ def test_two_browsers_share_a_project(data, client, session):
         ]  # fmt: skip
 
 
+BROKEN_TICKETS = [
+    '{"model": Infinity}',
+    '{"model": NaN}',
+    json.dumps({"model": 2**63}),
+    json.dumps({"model": -(2**70)}),
+    json.dumps({"model": 1, "probability": 10**400}),
+    '{"model": 1, "probability": NaN}',
+    '{"model": 1, "probability": 1e400}',
+    "[" * 9000,
+]
+
+
 def test_mistakes_are_sentences(client):
     assert "no behavior 'mounting'" in error_of(client.get("/api/trust?behavior=mounting"))
     asked(client, "/api/behaviors", **BEHAVIOR)
@@ -127,13 +140,16 @@ def test_mistakes_are_sentences(client):
     assert error_of(client.post("/api/answers", json=answer_to(span, " ", "yes"))).startswith("“your name” is empty")
     wrong = answer_to(span | {"ticket": "x"}, "Anna", "yes")
     assert "“ticket” is not one that this application gave out" in error_of(client.post("/api/answers", json=wrong))
+    for ticket in BROKEN_TICKETS:
+        wrong = answer_to(span | {"ticket": ticket}, "Anna", "yes")
+        assert "“ticket” is not one" in error_of(client.post("/api/answers", json=wrong)), ticket
     assert "r9" in error_of(client.get("/api/tracks?recording=r9&start=0&stop=5"))
     assert "r9" in error_of(client.get("/api/timeline?behavior=mounting&row=r9"))
     assert "no video of this recording" in error_of(client.get("/api/video?recording=r0"), 404)
     taken = {"what": "files", "behaviors": ["mounting"], "format": "../../etc"}
     assert "../../etc" in error_of(client.post("/api/take", json=taken))
     assert "mounting" in error_of(client.post("/api/take", json={"what": "probe", "behaviors": ["mounting"]}))
-    assert "no positive yet" in asked(client, "/api/proposals?behavior=mounting")["model"]["message"]
+    assert "no positive yet" in asked(client, "/api/proposals", behavior="mounting")["model"]["message"]
 
 
 def test_a_project_of_another_store_is_refused(data, tmp_path, capsys):
