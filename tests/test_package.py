@@ -75,7 +75,8 @@ def project():
 
 def test_the_newest_changes_are_those_of_this_version():
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert headings[0] == project()["version"]
+    assert next(one for one in headings if one != "Unreleased") == project()["version"]
+    assert "Unreleased" not in headings[1:]
 
 
 def test_requirements_have_lower_bounds_and_no_others():

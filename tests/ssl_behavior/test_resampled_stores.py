@@ -9,7 +9,7 @@ import pytest
 
 from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.embeddings_folder import EmbeddingRow, _table
+from ssl_behavior.embeddings_folder import EmbeddingRow, unit_rows
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports import clustered_recordings, stored_recordings
 from ssl_behavior.exports.label_sources import chosen_streams
@@ -363,7 +363,7 @@ def test_npz_times(tmp_path, recordings):
 def test_clusters_are_written_in_the_frames_of_the_video(tmp_path, recordings):
     made = [resample(recordings["fast"], 30.0), resample(irregular(recordings["mid"]), 20.0), recordings["slow"]]
     store = write_store(tmp_path / "store", made)
-    rows = [EmbeddingRow(**row) for row in json.loads(json.dumps([row.facts() for row in _table(store.rows)]))]
+    rows = [EmbeddingRow(**row) for row in json.loads(json.dumps([row.facts() for row in unit_rows(store.rows)]))]
     assert [(row.source_fps, row.source_frames) for row in rows] == [(60.0, 300), (25.0, None), (None, None)]
     clusters = FrameClusters(rows, np.arange(store.num_frames, dtype=np.int32) // 7 % 3, 3)
     fast, mid, slow = clustered_recordings(clusters, rows, ("a", "b", "c"))
