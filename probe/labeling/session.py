@@ -114,11 +114,12 @@ class LabelSession:
         self.notices: list[str] = []
         self.videos = self._find_videos(videos)
         # Random draws are of these rows: with others, their chances would be wrong.
-        columns = json.dumps([self.embeddings.checkpoint, self.embeddings.unit, list(self.embeddings.groups.items())])
+        names, columns = "\n".join(self.rows), json.dumps([self.embeddings.unit, dict(self.embeddings.groups)])
         facts = {
-            "store": self.fingerprint, "set of embeddings": hashlib.sha256(columns.encode()).hexdigest(),
-            "selection of recordings": hashlib.sha256("\n".join(self.rows).encode()).hexdigest(),
-        }  # fmt: skip
+            "store": self.fingerprint,
+            "set of embeddings": f"{self.embeddings.checkpoint} {_digest(columns)}",
+            "selection of recordings": f"{len(self.rows)} rows {_digest(names)}",
+        }
         self.log = Project(project, facts)
         self._lock = RLock()
         self.decisions = Decisions({name: row.frames for name, row in self.rows.items()})
@@ -666,6 +667,10 @@ class LabelSession:
                 "To label other recordings, give `annotate` this folder as `probe`, and the run of these embeddings."
             ],
         }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _warm_up(candidates: Candidates) -> None:

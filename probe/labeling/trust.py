@@ -157,6 +157,8 @@ def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed:
             answers=len(decided),
             positives=0,
         )
+    if not decided:
+        return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
     heads = held_out_heads(learner)
     draws = _draws(learner, decisions, decided, heads)
     if draws is None:
