@@ -104,13 +104,13 @@ def test_weights_of_draws_are_one_over_their_chance(session):
     logits = np.random.default_rng(1).normal(size=len(candidates)).astype(np.float32)
     learner.head = Head(1, LinearHead(torch.zeros(7, 1), torch.zeros(1), "binary"), logits)
     generator = np.random.default_rng(0)
-    picks = [learner.draw(generator) for _ in range(20_000)]
+    picks = [learner.draw(generator) for _ in range(6_000)]
     weight = np.array([pick.weight for pick in picks])
     segments = np.array([pick.segment for pick in picks])
-    assert weight.mean() == pytest.approx(1.0, abs=0.03)
+    assert weight.mean() == pytest.approx(1.0, abs=0.06)
     value = logits > 1.0
     truth = (value * candidates.frames).sum() / candidates.frames.sum()
-    assert (weight * value[segments]).mean() == pytest.approx(truth, abs=0.01)
+    assert (weight * value[segments]).mean() == pytest.approx(truth, abs=0.02)
 
 
 def test_all_of_a_long_span_is_learned_from(session):
