@@ -334,7 +334,7 @@ def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], thres
     alone = any(head is learner.head for head in heads.values())
     return Trust(
         enough=enough and not wide,
-        message=_message(answers, positives, wide, alone),
+        message=_message(answers, positives, wide, alone, found["precision"]),
         answers=answers,
         positives=positives,
         threshold=threshold,
@@ -344,7 +344,7 @@ def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], thres
     )
 
 
-def _message(answers: int, positives: int, wide: bool, alone: bool) -> str:
+def _message(answers: int, positives: int, wide: bool, alone: bool, precision: Estimate | None) -> str:
     if answers < FEWEST_DRAWS or positives < FEWEST_POSITIVE:
         return _too_few(answers, positives)
     if wide:
@@ -354,7 +354,10 @@ def _message(answers: int, positives: int, wide: bool, alone: bool) -> str:
             "Too few recordings have a yes: a part of the estimate is about recordings that the model learned from. "
             "Expect less of others."
         )
-    return "An estimate for the recordings of this project, from the random share of your answers."
+    about = "It is about the recordings of this project, from the random share of your answers."
+    if precision is None or precision.high - precision.low > WIDEST:
+        return f"{about} The precision is not known yet: the model calls too few frames the behavior."
+    return about
 
 
 def _too_few(answers: int, positives: int) -> str:
