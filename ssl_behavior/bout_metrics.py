@@ -55,7 +55,7 @@ BOUT_SCORES = (
 - f1_50, precision_50, recall_50: of bouts, with the matches of this IoU or more. F1 is undefined without a true bout,
   and 0 if there are true bouts and no predicted ones.
 - onset, offset: median of predicted minus true onset (offset) over all matched bouts, in seconds; positive = too late.
-  The ending _absolute: median of the size of the error. Edges where the recording or its annotation begins or ends
+  The ending `absolute`: median of the size of the error. Edges where the recording or its annotation begins or ends
   are unknown and left out.
 - fragments: number of predicted bouts that overlap a true bout, mean over the true bouts that any overlaps.
 - merged: number of true bouts that overlap a predicted bout, mean over the predicted bouts that any overlaps.
@@ -63,8 +63,8 @@ BOUT_SCORES = (
 - detection_f1, detection_precision, detection_recall: BANOS' detection accuracy, with as many one-to-one matches of
   overlapping bouts as possible, of any IoU.
 - segment_overlap: BANOS' mean IoU of all overlapping pairs.
-- temporal_precision: BANOS' mean of 1 / (1 + |onset error| + |offset error|) over all overlapping pairs, with errors in
-  frames, so that it depends on the frame rate.
+- temporal_precision: BANOS' mean of 1 / (1 + a + b) over all overlapping pairs, where a and b are the sizes of the onset
+  error and the offset error in frames, so that it depends on the frame rate.
 - continuity: BANOS' mean of 1 - switches / (frames - 1) over the true bouts of two frames or more. A switch is a change
   of the prediction between two frames of the bout, so a bout that is missed altogether has continuity 1.
 """
