@@ -63,8 +63,8 @@ BOUT_SCORES = (
 - detection_f1, detection_precision, detection_recall: BANOS' detection accuracy, with as many one-to-one matches of
   overlapping bouts as possible, of any IoU.
 - segment_overlap: BANOS' mean IoU of all overlapping pairs.
-- temporal_precision: BANOS' mean of 1 / (1 + a + b) over all overlapping pairs, where a and b are the sizes of the onset
-  error and the offset error in frames, so that it depends on the frame rate.
+- temporal_precision: BANOS' mean of 1 / (1 + a + b) over all overlapping pairs, where a and b are the sizes of the
+  onset error and the offset error in frames, so that it depends on the frame rate.
 - continuity: BANOS' mean of 1 - switches / (frames - 1) over the true bouts of two frames or more. A switch is a change
   of the prediction between two frames of the bout, so a bout that is missed altogether has continuity 1.
 """

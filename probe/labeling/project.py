@@ -173,7 +173,7 @@ class Project:
             elif "facts" not in tables:
                 raise InputError(f"{self.path} is an SQLite file of another program; choose another `out`")
             self._check(dict(cursor.execute("SELECT name, value FROM facts").fetchall()), facts)
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._checkpoint("TRUNCATE")
 
     def _check(self, found: Mapping[str, str], facts: Mapping[str, str]) -> None:
         if found.get("format") != "ssl-behavior labels":
@@ -271,8 +271,13 @@ class Project:
                 cursor.execute(f"INSERT INTO events ({_SELECT}) VALUES ({names})", one)
             last = int(cursor.lastrowid or 0)
         if last % _CHECKPOINT_EVERY < len(values):
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._checkpoint("PASSIVE")
         return last
+
+    def _checkpoint(self, how: str) -> None:
+        """Move what is written from the log beside the file into the file."""
+        with self._lock, self._explained():
+            self._connection.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
 
     def _written(self, cursor: sqlite3.Cursor, key: str, spans: Sequence[SpanDecision]) -> int:
         """Number of the last event of an action that was written before; 0 = there is none."""

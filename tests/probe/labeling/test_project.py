@@ -144,3 +144,24 @@ def test_two_writers_are_served_in_order(project):
     assert [one.id for one in events] == list(range(1, 81))
     for name in ("Ann", "Ben"):
         assert [one.start for one in events if one.annotator == name] == list(range(40))
+
+
+def test_threads_of_one_project_do_not_stop_each_other(project):
+    """Writes, reads and the moves of written events into the file."""
+    failures = []
+
+    def work(name):
+        try:
+            for number in range(60):
+                project.write(f"{name}{number}", "answer", name, [span(number, number + 1)])
+                project.events(after=number)
+                project.behaviors()
+        except InputError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("Ann", "Ben", "Cleo", "Dan")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(project.events()) == 240
