@@ -334,6 +334,8 @@ def go_through_a_session(page, session):
     assert page.locator(".scores").count() == 0
 
 
+# On a busy machine a step of the mouse is missed now and then.
+@pytest.mark.slow
 def test_bouts_are_drawn_moved_split_merged_relabeled_and_removed(data, tmp_path, visit):
     with opened(data, tmp_path / "project") as (address, _, session):
         for name in ("following", "biting"):
