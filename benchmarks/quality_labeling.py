@@ -169,7 +169,7 @@ def scored(learner: Learner, head: Head | None, truth: Truth, rows: list[Embeddi
 
 def frame_logits(learner: Learner, head: Head, row: EmbeddingRow) -> np.ndarray:
     blocks = learner.candidates.space.blocks(learner.embeddings, row.slice)
-    return np.concatenate([head.linear.logits(torch.from_numpy(points)).numpy()[:, 0] for _, points in blocks])
+    return np.concatenate([head.logits_of(points) for _, points in blocks])
 
 
 def reference(session: LabelSession, truth: Truth, rows: list[EmbeddingRow]) -> float:

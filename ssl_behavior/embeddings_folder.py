@@ -328,6 +328,14 @@ def select_rows(rows: Sequence[Row], patterns: Sequence[str], where: str) -> lis
     return [row for row in rows if any(matches(row, one) for one in patterns)]
 
 
+def rows_by_recording(rows: Iterable[EmbeddingRow]) -> dict[str, list[EmbeddingRow]]:
+    """Recording -> its rows, both in order of first appearance; scenes have one row each."""
+    found: dict[str, list[EmbeddingRow]] = {}
+    for row in rows:
+        found.setdefault(row.recording, []).append(row)
+    return found
+
+
 def recording_numbers(rows: Sequence[EmbeddingRow]) -> np.ndarray:
     """Number of the recording of each row, int64 [row], in order of first appearance; scenes have one row each."""
     numbers: dict[str, int] = {}

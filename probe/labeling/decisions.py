@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from probe.labeling.project import Event
+from ssl_behavior.bouts import runs
 
 __all__ = ["NO", "OPEN", "UNSURE", "YES", "Counts", "Decisions", "spans_of"]
 
@@ -184,6 +185,4 @@ def spans_of(states: np.ndarray, of: Sequence[int]) -> list[tuple[int, int, int]
     >>> spans_of(np.array([-1, 1, 1, 0]), [YES])
     [(1, 3, 1)]
     """
-    edges = np.flatnonzero(np.diff(states, prepend=states[:1] - 1, append=states[-1:] - 1))
-    found = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    return [(start, stop, int(states[start])) for start, stop in found if states[start] in of]
+    return [run for run in runs(states) if run[2] in of]

@@ -13,8 +13,9 @@ Values were chosen on the rats' recordings 01 to 20, scored on 21 to 30 (`benchm
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from probe.labeling.decisions import NO, OPEN, YES, Decisions, spans_of
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.logistic import Design, LinearHead, fit_head
 
-__all__ = ["BANDS", "Head", "Learner", "Pick", "Strategy"]
+__all__ = ["BANDS", "Head", "Learner", "Pick", "Strategy", "warm_up"]
 
 FRAMES_PER_SECOND = 8
 """Frames of a span that are learned from."""
@@ -45,7 +46,7 @@ _Span = tuple[str, int, int, int]
 """Row, start, stop and state of a run of decided frames."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Head:
     """A head and what it says of all segments.
 
@@ -53,14 +54,23 @@ class Head:
     ----------
     version : number of the last event that it knows; the answers up to there, in their order, make it again.
     linear : on standardized embeddings.
-    logits : of all segments, float32 [segment].
+    points : mean points of all segments, float32 [segment, dim].
     """
 
     version: int
     linear: LinearHead
-    logits: np.ndarray
+    points: np.ndarray
 
-    @property
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """Logits of all segments, float32 [segment]."""
+        return self.logits_of(self.points)
+
+    def logits_of(self, points: np.ndarray) -> np.ndarray:
+        """Logits of points [point, dim], float32 [point]."""
+        return self.linear.logits(torch.from_numpy(points)).numpy()[:, 0]
+
+    @cached_property
     def probability(self) -> np.ndarray:
         """Probability of all segments if yes and no were equally frequent, float32 [segment]."""
         return 1 / (1 + np.exp(-self.logits))
@@ -118,6 +128,8 @@ class Learner:
         self._points: dict[tuple[str, int, int], np.ndarray] = {}
         norms = np.linalg.norm(self.candidates.points, axis=1)
         self._norms = np.maximum(norms, 1e-12)
+        rates = np.array([row.fps for row in self.candidates.rows])
+        self._length = np.sqrt(np.minimum(1.0, self.candidates.frames / rates[self.candidates.row]))
         self._nearest = np.full(len(self.candidates), -1.0, np.float32)
         self._compared: set[int] = set()
 
@@ -141,14 +153,11 @@ class Learner:
         start = self.head.linear if self.head is not None else None
         penalty = float(np.clip(PENALTY_SECONDS / sum(map(self._seconds, spans)), *PENALTY_RANGE))
         linear = fit_head(design, penalty, start)
-        head = Head(self.decisions.last, linear, self._logits(linear))
+        head = Head(self.decisions.last, linear, self.candidates.points)
         if not left_out:
             self.head = head
             self._points = {span[:3]: self._points[span[:3]] for span in spans}
         return head
-
-    def _logits(self, linear: LinearHead) -> np.ndarray:
-        return linear.logits(torch.from_numpy(self.candidates.points)).numpy()[:, 0]
 
     def _examples(
         self, spans: Sequence["_Span"], left_out: set[str]
@@ -198,17 +207,20 @@ class Learner:
 
     def frame_logits(self, head: Head, name: str, start: int, stop: int) -> np.ndarray:
         """Logits of the frames of a span, float32 [frame]."""
-        row = self.candidates.rows[self.numbers[name]]
-        blocks = self.candidates.space.blocks(self.embeddings, slice(row.offset + start, row.offset + stop))
-        return np.concatenate([head.linear.logits(torch.from_numpy(points)).numpy()[:, 0] for _, points in blocks])
+        return np.concatenate([head.logits_of(points) for points in self._blocks(name, start, stop)])
 
     def similarity(self, name: str, start: int, stop: int) -> np.ndarray:
         """Cosine between the mean points of all segments and of a span, float32 [segment]."""
-        row = self.candidates.rows[self.numbers[name]]
-        blocks = self.candidates.space.blocks(self.embeddings, slice(row.offset + start, row.offset + stop))
-        point = np.sum([points.sum(axis=0, dtype=np.float64) for _, points in blocks], axis=0)
+        sums = [points.sum(axis=0, dtype=np.float64) for points in self._blocks(name, start, stop)]
+        point = np.sum(sums, axis=0)
         point = (point / max(float(np.linalg.norm(point)), 1e-12)).astype(np.float32)
         return self.candidates.points @ point / self._norms
+
+    def _blocks(self, name: str, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Points of all frames of a span, in blocks, float32 [frame, dim]."""
+        row = self.candidates.rows[self.numbers[name]]
+        blocks = self.candidates.space.blocks(self.embeddings, slice(row.offset + start, row.offset + stop))
+        return (points for _, points in blocks)
 
     # --- proposing
 
@@ -265,10 +277,8 @@ class Learner:
 
     def _best(self, value: np.ndarray, power: float, free: np.ndarray, nearest: np.ndarray) -> int:
         """The free segment with the largest value x diversity x length. It then counts as answered in `nearest`."""
-        rates = np.array([row.fps for row in self.candidates.rows])
-        length = np.sqrt(np.minimum(1.0, self.candidates.frames / rates[self.candidates.row]))
         diversity = np.clip(1 - nearest, 1e-3, 1.0) ** power
-        best = int(np.argmax(np.where(free, value * diversity * length, -1.0)))
+        best = int(np.argmax(np.where(free, value * diversity * self._length, -1.0)))
         self._nearer(best, nearest)
         return best
 
@@ -334,3 +344,11 @@ def bands_of(logits: np.ndarray, frames: np.ndarray) -> np.ndarray:
     found = np.empty(len(logits), np.int64)
     found[order] = np.searchsorted(np.cumsum(BANDS)[:-1], middle, side="right")
     return found
+
+
+def warm_up(candidates: Candidates) -> None:
+    """Fit a head to nothing in particular: the first fit of a process loads parts of torch for seconds."""
+    points = torch.from_numpy(candidates.sample[:64])
+    target = (torch.arange(len(points)) % 2)[:, None]
+    if len(points) > 1:
+        fit_head(Design(points, target, "binary", balanced=False), 1.0, max_steps=2)

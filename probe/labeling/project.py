@@ -6,7 +6,7 @@ written together, and undone together. Undo and redo are events, too; nothing is
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -16,11 +16,15 @@ from typing import Any, Literal, get_args
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import make_folder
+from ssl_behavior.store import STREAM_NAME
 
 __all__ = ["DECISIONS", "FILE_NAME", "Behavior", "Decision", "Event", "NotStoredError", "Project", "SpanDecision"]
 
 FILE_NAME = "labels.sqlite"
 FORMAT_VERSION = 1
+OTHER = "other"
+"""Name of the frames without a behavior, in written labels."""
+_LONGEST_NAME = 60
 _CHECKPOINT_EVERY = 20
 """Events after which the writes of `labels.sqlite-wal` go into the file itself."""
 PATIENCE_SECONDS = 10.0
@@ -63,6 +67,21 @@ class Behavior:
 
     name: str
     definition: str
+
+
+def check_behavior(name: str, definition: str, known: Collection[str]) -> None:
+    """Refuse names that cannot be a label stream's, or stand beside those of `known`, and empty definitions."""
+    if not STREAM_NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise InputError(
+            f"behavior {name[: 2 * _LONGEST_NAME]!r}: use letters, digits, '_', '-' and '.' only, at most "
+            f"{_LONGEST_NAME}, because it names a label stream"
+        )
+    if name.casefold() == OTHER:
+        raise InputError(f"behavior {name!r}: this word stands for all other behaviors; choose another name")
+    if not definition:
+        raise InputError(f"behavior {name!r} needs a definition: one sentence, so that others label the same")
+    if near := [one for one in known if one != name and one.casefold() == name.casefold()]:
+        raise InputError(f"behavior {name!r} and {near[0]!r} differ in capital letters alone: choose another name")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,25 +15,23 @@ from threading import RLock, Thread
 from typing import Any
 
 import numpy as np
-import torch
 
 from probe.labeling.candidates import Candidates, find_candidates
 from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
-from probe.labeling.learner import Learner, Pick
-from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision
-from probe.labeling.take_away import OTHER, Labeled, probe_contents, write_files, write_to_store
+from probe.labeling.learner import Learner, Pick, warm_up
+from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision, check_behavior
+from probe.labeling.take_away import Labeled, write_files, write_heads, write_to_store
 from probe.labeling.trust import Estimates
 from probe.postprocessing import moving_average, window_frames
 from ssl_behavior.arguments import several
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, open_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
-from ssl_behavior.logistic import Design, fit_head
 from ssl_behavior.programs import PROGRAMS, load_programs
 from ssl_behavior.retrieval import SentenceSearch
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.skeleton import front_and_back
-from ssl_behavior.store import STREAM_NAME, Store, open_store
+from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import quoted
 
 __all__ = ["LabelSession", "NotReadyError"]
@@ -46,7 +44,6 @@ _MOST_DRAWS = 20
 """Random draws that may meet answered segments before a turn goes to another proposal."""
 _RESERVED_SECONDS = 60.0
 """A proposal that one annotator sees is not shown to another for this time."""
-_LONGEST_NAME = 60
 _STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _REASONS = {
@@ -152,7 +149,7 @@ class LabelSession:
             found = find_candidates(
                 self.embeddings, self.log.folder / "segments", list(self.rows.values()), progress=progress
             )
-            _warm_up(found)
+            warm_up(found)
             self._candidates = found
         except Exception as error:  # noqa: BLE001 - raised by the next request
             self._failure = error
@@ -232,18 +229,8 @@ class LabelSession:
             store.
         """
         name, definition = name.strip(), definition.strip()
-        if not STREAM_NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-            raise InputError(
-                f"behavior {name[: 2 * _LONGEST_NAME]!r}: use letters, digits, '_', '-' and '.' only, at most "
-                f"{_LONGEST_NAME}, because it names a label stream"
-            )
-        if name.casefold() == OTHER:
-            raise InputError(f"behavior {name!r}: this word stands for all other behaviors; choose another name")
-        if not definition:
-            raise InputError(f"behavior {name!r} needs a definition: one sentence, so that others label the same")
         known = {one.name for one in self.log.behaviors()}
-        if near := [one for one in known if one != name and one.casefold() == name.casefold()]:
-            raise InputError(f"behavior {name!r} and {near[0]!r} differ in capital letters alone: choose another name")
+        check_behavior(name, definition, known)
         if name not in known and name in (*self.store.streams, *self.store.pair_streams):
             raise InputError(
                 f"{self.store.path} has a label stream {name!r}, which may mean something else: choose another name"
@@ -391,12 +378,12 @@ class LabelSession:
                 return {"event": None, "sentence": nothing[kind], "model": self._model(behavior)}
             first = events[0]
             self.log.write(first.action, kind, annotator, [_span_of(event) for event in events])
-            self._after(behavior, first.id)
+            model = self._after(behavior, first.id)["model"]
             what = {"undo": "Taken back", "redo": "Brought back"}[kind]
             row = self._row(first.row)
             start, stop = first.start / row.fps, first.stop / row.fps
             sentence = f"{what}: {first.decision} for {row.title}, {start:.1f} to {stop:.1f} s."
-            return {"event": asdict(first), "sentence": sentence, "model": self._model(behavior)}
+            return {"event": asdict(first), "sentence": sentence, "model": model}
 
     # --- search and proposals
 
@@ -657,10 +644,8 @@ class LabelSession:
             heads.append(learner.head.linear)
             calibrations.append(self.estimates.calibration(learner.behavior))
         out = self.log.folder / "probe"
-        write = probe_contents(
-            self.embeddings, self.candidates().space, behaviors, heads, calibrations, SMOOTHING_SECONDS
-        )
-        write(out)
+        space = self.candidates().space
+        write_heads(out, self.embeddings, space, behaviors, heads, calibrations, SMOOTHING_SECONDS)
         return {
             "sentence": f"The model of {quoted(behaviors)} is in {out}.",
             "notices": [
@@ -671,14 +656,6 @@ class LabelSession:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _warm_up(candidates: Candidates) -> None:
-    """Fit a head to nothing in particular: the first fit of a process loads parts of torch for seconds."""
-    points = torch.from_numpy(candidates.sample[:64])
-    target = (torch.arange(len(points)) % 2)[:, None]
-    if len(points) > 1:
-        fit_head(Design(points, target, "binary", balanced=False), 1.0, max_steps=2)
 
 
 def _span_of(event: Event) -> SpanDecision:

@@ -10,10 +10,11 @@ import torch
 
 from probe.experiment import BALANCED, PLAIN
 from probe.labeling.decisions import NO, YES, spans_of
+from probe.labeling.project import OTHER
 from probe.labeling.trust import Calibration
 from probe.saved_probes import LINEAR, write_probe
 from ssl_behavior.embedding_space import Space
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, rows_by_recording
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import make_folder
 from ssl_behavior.io.annotated_recording import AnnotatedRecording, PairStreamFacts, annotated_recording
@@ -25,9 +26,7 @@ from ssl_behavior.resampling import resample_labels, resample_pair_labels
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import counted, quoted
 
-__all__ = ["OTHER", "Labeled", "probe_contents", "write_files", "write_to_store"]
-
-OTHER = "other"
+__all__ = ["Labeled", "write_files", "write_heads", "write_to_store"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +98,6 @@ def _labels_of(
     return {name: labels for name, labels in found.items() if labels is not None}, {}
 
 
-def _by_recording(rows: Sequence[EmbeddingRow]) -> dict[str, list[EmbeddingRow]]:
-    found: dict[str, list[EmbeddingRow]] = {}
-    for row in rows:
-        found.setdefault(row.recording, []).append(row)
-    return found
-
-
 def write_to_store(
     store: Store, rows: Sequence[EmbeddingRow], labeled: Sequence[Labeled], overwrite: bool
 ) -> dict[str, Any]:
@@ -118,7 +110,7 @@ def write_to_store(
     """
     frames: dict[str, dict[str, Labels]] = {}
     bouts: dict[str, dict[str, PairLabels]] = {}
-    for recording, own in _by_recording(rows).items():
+    for recording, own in rows_by_recording(rows).items():
         frames[recording], bouts[recording] = _labels_of(labeled, own, store.individuals)
     if not any(frames.values()) and not any(bouts.values()) and not overwrite:
         raise InputError("nothing is decided yet: answer first")
@@ -150,7 +142,7 @@ def write_files(
     """
     if format not in ANNOTATION_FORMATS:
         raise InputError(f"`format` {format!r} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
-    groups, scenes = _by_recording(rows), not rows[0].agent
+    groups, scenes = rows_by_recording(rows), not rows[0].agent
     made = {name: _labels_of(labeled, own, store.individuals) for name, own in groups.items()}
     ids = [name for name, (frames, bouts) in made.items() if frames or bouts]
     if not ids:
@@ -194,15 +186,16 @@ def _annotated(
     )  # fmt: skip
 
 
-def probe_contents(
+def write_heads(
+    out: Path,
     embeddings: Embeddings,
     space: Space,
     behaviors: Sequence[str],
     heads: Sequence[LinearHead],
     calibrations: Sequence[Calibration],
     smoothing_seconds: float,
-) -> Callable[[Path], None]:
-    """Function that writes heads as a saved probe into a folder, to be read by `annotate`.
+) -> None:
+    """Write heads as a saved probe into the folder `out`, to be read by `annotate`.
 
     The plain fit has calibrated probabilities, the balanced one those of the heads.
 
@@ -242,11 +235,8 @@ def probe_contents(
             "unit": "pair", "toward_self": list(behaviors) if own else [], "toward_others": list(behaviors),
         }  # fmt: skip
 
-    def write(out: Path) -> None:
-        make_folder(out)
-        write_probe(out, tensors, contents)
-
-    return write
+    make_folder(out)
+    write_probe(out, tensors, contents)
 
 
 def _in_columns(head: LinearHead, space: Space) -> torch.Tensor:

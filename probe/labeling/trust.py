@@ -3,8 +3,8 @@
 A random draw takes one of four bands of falling probability with the same chance, and in it a frame with the same
 chance; its segment is shown. Draws are weighted back to all frames (importance sampling, as in Sawade et al. 2010,
 "Active estimation of F-measures", and Marchant & Rubinstein 2017, OASIS). Frames are scored by heads that learned
-nothing of their recordings. Where only one recording has a "yes", that is
-impossible: the estimate is then too good, and `Trust` says so.
+nothing of their recordings. Where only one recording has a "yes", that is impossible: the estimate is then too good,
+and `Trust` says so.
 
 A calibration curve (Platt 1999) is fitted to the draws, and corrected in each band by a factor. Precision, recall and
 average precision follow from the corrected curve over a sample of all frames. Intervals are those of the factors: the
@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from probe.labeling.decisions import NO, YES, Decisions
 from probe.labeling.learner import BANDS, Head, Learner
@@ -148,22 +147,16 @@ def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed:
     learner : fitted; its head is the one that is assessed.
     threshold : probability from which frames count as predicted.
     """
-    drawn = decisions.draws(learner.behavior)
-    decided = [event for event in drawn if decisions.is_decided(event)]
+    decided = [event for event in decisions.draws(learner.behavior) if decisions.is_decided(event)]
     if learner.head is None:
-        return Trust(
-            enough=False,
-            message="There is no positive yet, so nothing is predicted.",
-            answers=len(decided),
-            positives=0,
-        )
-    if not decided:
-        return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
-    heads = held_out_heads(learner)
-    draws = _draws(learner, decisions, decided, heads)
-    if draws is None:
-        return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
-    return _estimated(learner, draws, heads, threshold, seed)
+        message = "There is no positive yet, so nothing is predicted."
+        return Trust(enough=False, message=message, answers=len(decided), positives=0)
+    if decided:
+        heads = held_out_heads(learner)
+        draws = _draws(learner, decisions, decided, heads)
+        if draws is not None:
+            return _estimated(learner, draws, heads, threshold, seed)
+    return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
 
 
 class Estimates:
@@ -263,7 +256,7 @@ def _sampled_logits(learner: Learner, heads: Mapping[str, Head]) -> np.ndarray:
     logits = np.empty(len(recordings))
     for head in {id(one): one for one in heads.values()}.values():
         own = np.isin(recordings, [name for name, one in heads.items() if one is head])
-        logits[own] = head.linear.logits(torch.from_numpy(candidates.sample[own])).numpy()[:, 0]
+        logits[own] = head.logits_of(candidates.sample[own])
     return logits
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ssl_behavior.arguments import check_number, whole_number
 from ssl_behavior.bouts import Span, runs
 from ssl_behavior.embedding_space import Space, sample_frames
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, rows_by_recording
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.frame_index import FrameIndex
 from ssl_behavior.terminal import listed
@@ -235,9 +235,7 @@ class _Search:
         self.index, self.point, self.allowed = index, point, allowed
         self.rows = sorted(rows, key=lambda row: row.offset)
         self.offsets = np.array([row.offset for row in self.rows])
-        self.rows_of: dict[str, list[EmbeddingRow]] = {}
-        for row in self.rows:
-            self.rows_of.setdefault(row.recording, []).append(row)
+        self.rows_of = rows_by_recording(self.rows)
         self.free, self.taken = allowed.copy(), np.zeros_like(allowed)
         self.typical = float(np.median(self._distances(sample_frames(self.rows, _TYPICAL_FRAMES, 0))))
 

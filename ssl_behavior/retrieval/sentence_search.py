@@ -13,7 +13,7 @@ import numpy as np
 
 from ssl_behavior.arguments import check_number, several, whole_number
 from ssl_behavior.bouts import Span
-from ssl_behavior.embeddings_folder import EmbeddingRow, bout_columns, unit_rows
+from ssl_behavior.embeddings_folder import EmbeddingRow, bout_columns, rows_by_recording, unit_rows
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet, with_programs_of
 from ssl_behavior.programs.attribute_names import AttributeNames
@@ -269,9 +269,7 @@ class SentenceSearch:
         sentence = self.read(text, gap_seconds=gap_seconds, least_seconds=least_seconds)
         if k is not None:
             whole_number(k, "k", 1)
-        recordings: dict[str, list[EmbeddingRow]] = {}
-        for row in self.rows:
-            recordings.setdefault(row.recording, []).append(row)
+        recordings = rows_by_recording(self.rows)
         names, found, sets = list(recordings), _Found([]), dict[float, tuple[ProgramSet, ...]]()
         for place in numpy_generator(seed, "sentence search").permutation(len(names)):
             rows = recordings[names[place]]

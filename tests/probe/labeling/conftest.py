@@ -13,7 +13,6 @@ from ssl_behavior.store import write_store
 from tests.probe.conftest import make_recording
 
 FRAMES = (1203, 1501, 907, 1351)
-SECONDS = 1.5
 
 
 @pytest.fixture

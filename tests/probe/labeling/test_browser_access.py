@@ -1,11 +1,9 @@
 """What a real browser does with tokens, cookies, forms and the requests of other pages."""
 
-import shutil
 import socket
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import uvicorn
@@ -14,25 +12,10 @@ from probe.labeling.access import Password
 from probe.labeling.server import application
 from tests.probe.labeling.test_server import PASSWORD, TOKEN, Session
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        found = str(own) if own.exists() else next(filter(None, map(shutil.which, NAMES)), None)
-        if found is None:
-            pytest.skip(f"no browser: none of {NAMES} is on the path, and playwright has none of its own")
-        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield running
-        running.close()
-
 
 @pytest.fixture
-def page(chromium):
-    context = chromium.new_context()
+def page(browser):
+    context = browser.new_context()
     yield context.new_page()
     context.close()
 

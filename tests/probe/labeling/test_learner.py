@@ -102,7 +102,8 @@ def test_weights_of_draws_are_one_over_their_chance(session):
     candidates = session.candidates()
     learner = Learner("strike", session.embeddings, candidates, session.decisions)
     logits = np.random.default_rng(1).normal(size=len(candidates)).astype(np.float32)
-    learner.head = Head(1, LinearHead(torch.zeros(7, 1), torch.zeros(1), "binary"), logits)
+    linear = LinearHead(torch.ones(1, 1).float(), torch.zeros(1).float(), "binary")
+    learner.head = Head(1, linear, logits[:, None])
     generator = np.random.default_rng(0)
     picks = [learner.draw(generator) for _ in range(6_000)]
     weight = np.array([pick.weight for pick in picks])

@@ -4,12 +4,10 @@ import asyncio
 import importlib.util
 import json
 import re
-import shutil
 import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -19,7 +17,6 @@ from ssl_behavior.store import write_store
 from tests.probe.conftest import make_recording
 from tests.probe.labeling.server_process import write_embeddings
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PATIENCE_MS = 15_000
 EVIL = "<img src=x onerror=window.hacked=1>"
 """A name that would run where names are not escaped."""
@@ -131,19 +128,6 @@ def behavior(shared, request):
     name = re.sub(r"[^a-z]+", "_", request.node.name).removeprefix("test_")[-50:].strip("_")
     shared[2].add_behavior(name=name, definition=DEFINITION, annotator="Ada")
     return name
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        found = str(own) if own.exists() else next(filter(None, map(shutil.which, _NAMES)), None)
-        if found is None:
-            pytest.skip(f"no browser: none of {_NAMES} is on the path, and playwright has none of its own")
-        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 class Visitor:
