@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score
 
 from probe.labeling.candidates import CandidateConfig
 from probe.labeling.learner import Head, Learner
@@ -199,20 +199,29 @@ def estimates(loop: Loop, rows: list[EmbeddingRow]) -> dict[str, Any]:
     learner = loop.learner()
     found = loop.session.trust(behavior=loop.behavior)
     heads = held_out_heads(learner)
-    result: dict[str, Any] = {name: found[name] for name in ("enough", "answers", "positives", "message")}
+    result: dict[str, Any] = {name: found[name] for name in ("enough", "answers", "positives", "message", "threshold")}
     for where, own in (("learned", list(loop.session.rows.values())), ("unseen", rows)):
         positive = np.concatenate([answered_frames(loop.truth, row) for row in own])
         logit = np.concatenate([frame_logits(learner, heads.get(row.recording, learner.head), row) for row in own])
-        predicted = loop.session.estimates.calibration(learner.behavior).probability(logit) >= found["threshold"]
+        probability = loop.session.estimates.calibration(learner.behavior).probability(logit)
+        predicted = probability >= found["threshold"]
         hits = int((positive & predicted).sum())
         result[where] = {
             "ap": float(average_precision_score(positive, logit)),
             "precision": hits / max(1, int(predicted.sum())), "recall": hits / max(1, int(positive.sum())),
-            "share": float(positive.mean()),
+            "share": float(positive.mean()), "f1": f1_score(positive, predicted, zero_division=0.0),
+            "f1 from one half": f1_score(positive, probability >= 0.5, zero_division=0.0),
+            "f1 of the best threshold": best_f1(positive, probability),
         }  # fmt: skip
-    for name in ("ap", "precision", "recall", "share"):
+    for name in ("ap", "precision", "recall", "f1", "share"):
         result[name] = found[name] and {key: found[name][key] for key in ("value", "low", "high")}
     return result
+
+
+def best_f1(positive: np.ndarray, probability: np.ndarray) -> float:
+    """F1 of the threshold that the true labels would choose."""
+    hits = np.cumsum(positive[np.argsort(-probability, kind="stable")])
+    return float((2 * hits / (np.arange(1, len(hits) + 1) + max(1, hits[-1]))).max())
 
 
 def answered_frames(truth: Truth, row: EmbeddingRow) -> np.ndarray:
@@ -301,7 +310,7 @@ def summary(runs: list[dict[str, Any]], whole: dict[str, float]) -> dict[str, An
         }  # fmt: skip
     estimated = [run["estimate"] for run in runs if "estimate" in run]
     for where in ("learned", "unseen"):
-        for name in ("ap", "precision", "recall", "share"):
+        for name in ("ap", "precision", "recall", "f1", "share"):
             known = [one for one in estimated if one[name]]
             inside = [one[name]["low"] <= one[where][name] <= one[name]["high"] for one in known]
             enough = [yes for yes, one in zip(inside, known, strict=True) if one["enough"]]

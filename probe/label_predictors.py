@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -135,9 +136,11 @@ class LabelPredictor(Predictor):
     Attributes
     ----------
     facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
+    thresholds : stream of one behavior -> probability from which a frame shows it; without one, above one half.
     """
 
     facts: LabelFacts
+    thresholds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
@@ -161,7 +164,8 @@ class LabelPredictor(Predictor):
         def label(row: StoreRow) -> AnnotatedRecording:
             style = styles[row.id].annotator
             probability = self.probabilities(row, style, options.balanced)
-            labels = _decided_streams(probability, chosen, options.min_bout_frames)
+            thresholds = {} if options.balanced else self.thresholds
+            labels = _decided_streams(probability, chosen, options.min_bout_frames, thresholds)
             fps, shown, probability = _of_video(self.store, row, labels, probability)
             return annotated_recording(
                 row.id, fps, shown, probabilities=probability, individuals=self.store.individuals,
@@ -268,6 +272,8 @@ class ProbePredictor(LabelPredictor):
         self.store, self.source, self.saved = Store(store), probe, _load(probe)
         known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotatorProbe) else ("",)
         self.facts = LabelFacts(streams=_streams_of(self.saved), annotators=known)
+        if isinstance(self.saved, SavedProbe) and self.saved.thresholds:
+            self.thresholds = dict(zip(self.saved.classes, self.saved.thresholds, strict=True))
         self.method, embeddings, self.checkpoint, groups = open_encoder(run, device, last)
         if embeddings is not None:
             check_alignment(embeddings, self.store)
@@ -491,22 +497,29 @@ def label_facts(
 
 
 def _decided_streams(
-    probability: Mapping[str, np.ndarray], streams: Sequence[StreamFacts], min_bout_frames: int
+    probability: Mapping[str, np.ndarray],
+    streams: Sequence[StreamFacts],
+    min_bout_frames: int,
+    thresholds: Mapping[str, float],
 ) -> dict[str, Labels]:
-    return {
-        stream.name: without_short_bouts(decided_labels(probability[stream.name], stream), min_bout_frames)
-        for stream in streams
+    found = {
+        stream.name: decided_labels(probability[stream.name], stream, thresholds.get(stream.name)) for stream in streams
     }
+    return {name: without_short_bouts(labels, min_bout_frames) for name, labels in found.items()}
 
 
-def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
+def decided_labels(probability: np.ndarray, stream: StreamFacts, threshold: float | None = None) -> Labels:
     """The most probable class of every frame.
 
     Parameters
     ----------
     probability : float [time, classes]; NaN for classes that were not learned.
+    threshold : of two classes, the probability from which a frame shows the second; None = above one half.
     """
-    frames = decide(probability, "multinomial").argmax(axis=1)
+    if threshold is None:
+        frames = decide(probability, "multinomial").argmax(axis=1)
+    else:
+        frames = (np.nan_to_num(probability[:, 1], nan=-1.0) >= threshold).astype(np.int64)
     return Labels(vocabulary=stream.classes, frames=frames, background=stream.background)
 
 

@@ -127,7 +127,7 @@ class PairPredictor(Predictor):
     def labels(
         self, row: StoreRow, balanced: bool = False, min_bout_frames: int = 1, exclusive: bool = False
     ) -> PairLabels:
-        """Bouts of every pair: a behavior is shown where its probability is above one half.
+        """Bouts of every pair: a behavior is shown where its probability is above one half, or above its threshold.
 
         A pair of two animals shows only behaviors that were directed at others in training, an animal with itself only
         behaviors that were directed at oneself.
@@ -138,10 +138,11 @@ class PairPredictor(Predictor):
         """
         places = {name: number for number, name in enumerate(self.store.individuals)}
         found = [np.empty((0, 5), np.int64)]
+        thresholds = () if balanced else self.saved.thresholds
         for actors, probability in self.probabilities(row, balanced):
             known = self.saved.toward_self if actors.agent == actors.target else self.saved.toward_others
             possible = [name in known for name in self.saved.classes]
             who = places[actors.agent], places[actors.target]
-            bouts = [(*who, *bout) for bout in decided_bouts(probability, possible, exclusive, min_bout_frames)]
-            found.append(np.array(bouts, np.int64).reshape(-1, 5))
+            bouts = decided_bouts(probability, possible, exclusive, min_bout_frames, thresholds)
+            found.append(np.array([(*who, *bout) for bout in bouts], np.int64).reshape(-1, 5))
         return PairLabels(vocabulary=self.saved.classes, bouts=np.concatenate(found))

@@ -15,7 +15,11 @@ __all__ = ["decided_bouts", "score_pairs"]
 
 
 def decided_bouts(
-    probability: np.ndarray, possible: Sequence[bool], exclusive: bool, min_bout_frames: int = 1
+    probability: np.ndarray,
+    possible: Sequence[bool],
+    exclusive: bool,
+    min_bout_frames: int = 1,
+    thresholds: Sequence[float] = (),
 ) -> list[tuple[int, int, int]]:
     """Bouts (behavior, start, stop) of one pair: a behavior is shown where its probability is above one half.
 
@@ -25,9 +29,10 @@ def decided_bouts(
     possible : behaviors that the pair may show, [behavior].
     exclusive : at most one behavior in a frame: the most probable one.
     min_bout_frames : shorter bouts are left out.
+    thresholds : probability from which each behavior is shown, in place of one half.
     """
     probability = np.nan_to_num(probability) * np.asarray(possible)
-    shown = probability > 0.5
+    shown = probability >= np.array(thresholds) if len(thresholds) else probability > 0.5
     if exclusive:
         shown &= np.arange(shown.shape[1]) == probability.argmax(axis=1)[:, None]
     return [

@@ -57,6 +57,8 @@ class SavedProbe:
     without : column groups of the embedding that the heads do not read.
     unit : what the embedding describes.
     toward_self, toward_others : of pairs: behaviors that animals direct at themselves, and at others.
+    thresholds : probability of the plain fit from which a frame shows each class, of binary classes; empty = above one
+        half.
     """
 
     streams: tuple[str, ...]
@@ -70,6 +72,7 @@ class SavedProbe:
     unit: Unit = "scene"
     toward_self: tuple[str, ...] = ()
     toward_others: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -175,8 +178,9 @@ def load_heads(folder: Path) -> SavedProbe:
             unit=check_unit(contents.get("unit", "scene")),
             toward_self=tuple(contents.get("toward_self", ())),
             toward_others=tuple(contents.get("toward_others", ())),
+            thresholds=tuple(float(one) for one in contents.get("thresholds", ())),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder, error) from None
 
 

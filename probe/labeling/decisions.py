@@ -73,6 +73,7 @@ class Decisions:
         self._states: dict[tuple[str, str], np.ndarray] = {}
         self._histories: dict[tuple[str, str], _History] = {}
         self._versions: dict[str, int] = {}
+        self._thresholds: dict[str, float | None] = {}
         self.last = 0
 
     def follow(self, events: Iterable[Event]) -> None:
@@ -80,6 +81,9 @@ class Decisions:
         changed: set[str] = set()
         for event in events:
             self.last = event.id
+            if event.kind == "threshold":
+                self._thresholds[event.behavior] = event.probability
+                continue
             if event.row not in self._frames:
                 continue
             if event.kind == "draw":
@@ -115,6 +119,10 @@ class Decisions:
     def version(self, behavior: str) -> int:
         """Number of the last event that changed frames of a behavior, which random draws do not; 0 = there is none."""
         return self._versions.get(behavior, 0)
+
+    def threshold(self, behavior: str) -> float | None:
+        """Probability from which frames count as the behavior, where an annotator chose one."""
+        return self._thresholds.get(behavior)
 
     def states(self, behavior: str, row: str) -> np.ndarray:
         """State of each frame of a row, int8 [time]: OPEN, NO, YES or UNSURE."""

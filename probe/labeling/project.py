@@ -104,10 +104,11 @@ class Event(SpanDecision):
     id : number; events of one file are in order.
     time : UTC, ISO 8601.
     action : key of the action that the event is part of; of "undo" and "redo", the action that they are about.
-    kind : "answer", "draw" (a random draw of a span that was answered before), "edit", "undo" or "redo".
+    kind : "answer", "draw" (a random draw of a span that was answered before), "edit", "undo", "redo", or "threshold"
+        (of no row).
     source : why the span was shown, or which edit it was.
     model : number of the last event that the head knew when the span was shown; 0 = no head.
-    probability : what that head said of the span; None = no head.
+    probability : what that head said of the span, None = no head; or the chosen threshold, None = the best one.
     weight : of a random draw, 1 over its chance; None = not drawn at random.
     seconds : that the answer took; None = not measured.
     """

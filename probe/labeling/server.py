@@ -80,7 +80,7 @@ _READS = {
             "row": text(),
             "bins": whole(1500, lowest=1, highest=20_000),
             "minimum_frames": whole(1, lowest=1),
-            "minimum_probability": number(0.5, highest=1.0),
+            "minimum_probability": number(0.0, highest=1.0),
         },
     ),
     "/api/trust": _Job("trust", {**_BEHAVIOR, "target": number(0.9, highest=1.0)}),
@@ -108,6 +108,7 @@ _WRITES = {
             "seconds": number(),
         },
     ),
+    "/api/threshold": _Job("set_threshold", {"key": text(), **_AUTHOR, "probability": number(None, highest=1.0)}),
     "/api/undo": _Job("undo", _AUTHOR),
     "/api/redo": _Job("redo", _AUTHOR),
     "/api/edits": _Job(

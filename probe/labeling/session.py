@@ -6,63 +6,34 @@ threads; several sessions, also in other processes, may work on one project.
 
 import hashlib
 import json
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from threading import RLock, Thread
+from threading import Thread
 from typing import Any
 
 import numpy as np
 
 from probe.labeling.candidates import Candidates, find_candidates
-from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
-from probe.labeling.learner import Learner, Pick, warm_up
+from probe.labeling.decisions import NO, OPEN, UNSURE, YES
+from probe.labeling.finding import Finder, read_ticket
+from probe.labeling.footage import Footage
+from probe.labeling.learner import Learner, warm_up
 from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision, check_behavior
+from probe.labeling.state import SMOOTHING_SECONDS, LabelState
 from probe.labeling.take_away import Labeled, write_files, write_heads, write_to_store
-from probe.labeling.trust import Estimates
-from probe.postprocessing import moving_average, window_frames
+from probe.labeling.timeline import timeline
+from probe.labeling.trust import THRESHOLDS
 from ssl_behavior.arguments import several
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, open_embeddings
+from ssl_behavior.embeddings_folder import Embeddings, open_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
 from ssl_behavior.programs import PROGRAMS, load_programs
-from ssl_behavior.retrieval import SentenceSearch
-from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.skeleton import front_and_back
 from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import quoted
 
-__all__ = ["LabelSession", "NotReadyError"]
-
-SMOOTHING_SECONDS = 0.2
-"""Predicted probabilities are averaged over this time, here and in the saved probe."""
-_LONG_ROW = 300_000
-"""Frames of a row up to which each has its own probability on the ethogram; of longer rows, segments have."""
-_MOST_DRAWS = 20
-"""Random draws that may meet answered segments before a turn goes to another proposal."""
-_RESERVED_SECONDS = 60.0
-"""A proposal that one annotator sees is not shown to another for this time."""
-_STALE_EVENTS = 10
-"""Events after which the calibration is made anew."""
-_REASONS = {
-    "uncertain": "between your yes and your no answers",
-    "confident": "most like your yes answers",
-    "unseen": "like your yes answers, in a recording with few answers",
-    "diverse": "unlike everything answered so far",
-    "random": "drawn at random, for the estimate",
-    "search": "similar to the example",
-    "sentence": "fits the sentence",
-}
-
-
-class NotReadyError(InputError):
-    """Something is still being prepared; `preparing` says what, and which share of it is done."""
-
-    def __init__(self, preparing: Mapping[str, Any]) -> None:
-        super().__init__("the recordings are still being prepared; this is done once")
-        self.preparing = dict(preparing)
+__all__ = ["LabelSession"]
 
 
 class LabelSession:
@@ -99,7 +70,7 @@ class LabelSession:
         wait: bool = False,
     ) -> None:
         self.store, self.embeddings = open_store(store), open_embeddings(embeddings)
-        self.annotator, self.programs, self.seed = annotator, programs, seed
+        self.annotator = annotator
         self.fingerprint = self.store.fingerprint()
         if self.embeddings.store != self.fingerprint:
             raise InputError(
@@ -108,8 +79,7 @@ class LabelSession:
             )
         chosen = several(recordings, "recordings")
         self.rows = {row.id: row for row in (self.embeddings.select(chosen) if chosen else self.embeddings.rows)}
-        self.notices: list[str] = []
-        self.videos = self._find_videos(videos)
+        self.footage = Footage(self.store, videos)
         # Random draws are of these rows: with others, their chances would be wrong.
         names, columns = "\n".join(self.rows), json.dumps([self.embeddings.unit, dict(self.embeddings.groups)])
         facts = {
@@ -117,18 +87,11 @@ class LabelSession:
             "set of embeddings": f"{self.embeddings.checkpoint} {_digest(columns)}",
             "selection of recordings": f"{len(self.rows)} rows {_digest(names)}",
         }
-        self.log = Project(project, facts)
-        self._lock = RLock()
-        self.decisions = Decisions({name: row.frames for name, row in self.rows.items()})
-        self._learners: dict[str, Learner] = {}
-        self._fitted: dict[str, int] = {}
-        self.estimates = Estimates(self.decisions, seed)
-        self._sentences: SentenceSearch | None = None
-        self._shown: dict[tuple[str, int], tuple[str, float]] = {}
         self._own_programs = load_programs(programs)[0] if programs is not None else {}
-        self._failure: Exception | None = None
-        self._preparing: dict[str, Any] | None = {"stage": "opening", "share": 0.0}
-        self._candidates: Candidates | None = None
+        self.log = Project(project, facts)
+        self.state = LabelState(self.log, self.embeddings, self.rows, seed)
+        self.decisions, self.estimates = self.state.decisions, self.state.estimates
+        self._finder = Finder(self.state, self.store, programs)
         self._thread = Thread(target=self._prepare, daemon=True, name="prepare labeling")
         self._thread.start()
         if wait:
@@ -142,40 +105,36 @@ class LabelSession:
     # --- preparing
 
     def _prepare(self) -> None:
+        state = self.state
+
         def progress(stage: str, done: int, total: int) -> None:
-            self._preparing = {"stage": stage, "share": min(1.0, done / max(total, 1))}
+            state.preparing = {"stage": stage, "share": min(1.0, done / max(total, 1))}
 
         try:
             found = find_candidates(
                 self.embeddings, self.log.folder / "segments", list(self.rows.values()), progress=progress
             )
             warm_up(found)
-            self._candidates = found
+            state.set_candidates(found)
         except Exception as error:  # noqa: BLE001 - raised by the next request
-            self._failure = error
+            state.failure = error
         finally:
-            self._preparing = None
+            state.preparing = None
 
     def candidates(self) -> Candidates:
-        if self._failure is not None:
-            raise self._failure
-        if self._candidates is None:
-            raise NotReadyError(self._preparing or {"stage": "opening", "share": 0.0})
-        return self._candidates
+        """The segments, see `LabelState.candidates`."""
+        return self.state.candidates()
 
-    def _find_videos(self, folder: str | Path | None) -> dict[str, Any]:
-        if folder is None:
-            return {}
-        from ssl_behavior.videos import find_videos
-
-        return dict(find_videos(self.store, folder, refused=lambda name, why: self.notices.append(why)))
+    def learner(self, behavior: str) -> Learner:
+        """The learner of a behavior, with a head that knows all events."""
+        return self.state.learner(behavior)
 
     # --- what there is
 
     def project(self) -> dict[str, Any]:
         """Recordings, animals, behaviors and what is being prepared."""
-        with self._lock:
-            self._follow()
+        with self.state.lock:
+            self.state.follow()
             skeleton, unit = self.store.skeleton, self.embeddings.unit
             front, back = front_and_back(skeleton)
             places = {name: number for number, name in enumerate(skeleton.keypoints)}
@@ -192,7 +151,7 @@ class LabelSession:
                 "annotators": self.decisions.annotators(), "programs": self._programs(),
                 "streams": [*self.store.streams, *self.store.pair_streams],
                 "formats": list(FRAME_FORMATS if unit == "scene" else PAIR_FORMATS),
-                "preparing": self._preparing, "notices": list(self.notices),
+                "preparing": self.state.preparing, "notices": list(self.footage.notices),
             }  # fmt: skip
 
     def _recordings(self) -> list[dict[str, Any]]:
@@ -201,16 +160,10 @@ class LabelSession:
             one = found.setdefault(
                 row.recording,
                 {"id": row.recording, "frames": row.frames, "fps": row.fps, "rows": [],
-                 "video": self._shown_video(row.recording)},
+                 "video": self.footage.facts(row.recording)},
             )  # fmt: skip
             one["rows"].append({"id": row.id, "agent": row.agent, "target": row.target, "title": row.title})
         return list(found.values())
-
-    def _shown_video(self, recording: str) -> dict[str, Any] | None:
-        video = self.videos.get(recording)
-        if video is None:
-            return None
-        return {name: getattr(video, name) for name in ("width", "height", "fps", "frames", "notice")}
 
     def _shown_behavior(self, behavior: Behavior) -> dict[str, Any]:
         return asdict(behavior) | asdict(self.decisions.counts(behavior.name))
@@ -236,61 +189,11 @@ class LabelSession:
                 f"{self.store.path} has a label stream {name!r}, which may mean something else: choose another name"
             )
         behavior = self.log.add_behavior(name, definition, annotator)
-        with self._lock:
-            self._follow()
+        with self.state.lock:
+            self.state.follow()
             return self._shown_behavior(behavior)
 
     # --- the log
-
-    def _follow(self) -> None:
-        self.decisions.follow(self.log.events(after=self.decisions.last))
-
-    def _row(self, name: str) -> EmbeddingRow:
-        if name not in self.rows:
-            raise InputError(f"{self.embeddings.path} has no row {name!r}; it has {quoted(self.rows)}")
-        return self.rows[name]
-
-    def _check_behavior(self, name: str) -> str:
-        known = [one.name for one in self.log.behaviors()]
-        if name not in known:
-            raise InputError(f"the project has no behavior {name!r}; it has {quoted(known) or 'none yet: add one'}")
-        return name
-
-    def _checked_span(self, row: str, start: int, stop: int) -> tuple[int, int]:
-        frames = self._row(row).frames
-        if not 0 <= start < stop <= frames:
-            raise InputError(
-                f"row {row!r} has {frames:,} frames: expected 0 <= start < stop <= {frames}, got {start} to {stop}"
-            )
-        return start, stop
-
-    def learner(self, behavior: str) -> Learner:
-        """The learner with a head that knows all events."""
-        candidates = self.candidates()
-        self._follow()
-        learner = self._learners.get(behavior)
-        if learner is None:
-            learner = self._learners[behavior] = Learner(
-                self._check_behavior(behavior), self.embeddings, candidates, self.decisions
-            )
-        version = self.decisions.version(behavior)
-        if self._fitted.get(behavior) != version:
-            learner.fit()
-            self._fitted[behavior] = version
-        return learner
-
-    def _model(self, behavior: str) -> dict[str, Any]:
-        counts, learner = self.decisions.counts(behavior), self._learners.get(behavior)
-        ready = learner is not None and learner.head is not None
-        message = ""
-        if not ready:
-            message = "There is no positive yet: search for a first example, and answer yes."
-        elif counts.no == 0:
-            message = "There is no negative yet: answer no where a proposal does not show the behavior."
-        return {
-            "version": self._fitted.get(behavior, 0), "answers": counts.answers,
-            "positives": counts.yes, "ready": ready, "message": message,
-        }  # fmt: skip
 
     def answer(
         self, *, key: str, behavior: str, annotator: str, row: str, start: int, stop: int, shown_start: int,
@@ -305,10 +208,10 @@ class LabelSession:
         InputError
             If a name or span is unknown, the project is locked, or the disk is full. Nothing is stored then.
         """
-        self._check_behavior(behavior)
+        self.state.check_behavior(behavior)
         self._check_author(key, annotator)
-        self._checked_span(row, start, stop)
-        self._checked_span(row, shown_start, shown_stop)
+        self.state.check_span(row, start, stop)
+        self.state.check_span(row, shown_start, shown_stop)
         if decision not in DECISIONS:
             raise InputError(f"`decision` must be one of {list(DECISIONS)}, got {decision!r}")
         spans = [(start, stop, decision)]
@@ -318,7 +221,7 @@ class LabelSession:
         written = [
             SpanDecision(behavior=behavior, row=row, start=first, stop=last, decision=one) for first, last, one in spans
         ]
-        about = _read_ticket(ticket)
+        about = read_ticket(ticket)
         event = self.log.write(
             key, "answer", annotator, written, source=source, model=about["model"],
             probability=about["probability"], seconds=float(seconds),
@@ -329,16 +232,16 @@ class LabelSession:
         self, *, key: str, behavior: str, annotator: str, kind: str, edits: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
         """Store the edits of one step; arguments and errors as of `answer`."""
-        self._check_behavior(behavior)
+        self.state.check_behavior(behavior)
         self._check_author(key, annotator)
         written = []
         for one in edits:
-            self._checked_span(one["row"], one["start"], one["stop"])
+            self.state.check_span(one["row"], one["start"], one["stop"])
             if one["decision"] not in DECISIONS:
                 raise InputError(f"`decision` must be one of {list(DECISIONS)}, got {one['decision']!r}")
             names = ("row", "start", "stop", "decision")
-            span = SpanDecision(behavior=self._check_behavior(one["behavior"]), **{name: one[name] for name in names})
-            written.append(span)
+            behavior_of_span = self.state.check_behavior(one["behavior"])
+            written.append(SpanDecision(behavior=behavior_of_span, **{name: one[name] for name in names}))
         if not written:
             raise InputError("`edits` is empty: there is nothing to change")
         event = self.log.write(key, "edit", annotator, written, source=kind)
@@ -351,13 +254,12 @@ class LabelSession:
             raise InputError("`annotator` is empty: say who answers")
 
     def _after(self, behavior: str, event: int) -> dict[str, Any]:
-        with self._lock:
-            self._follow()
-            if self._candidates is not None:
+        with self.state.lock:
+            self.state.follow()
+            if self.state.is_ready:
                 self.learner(behavior)
-            return {
-                "event": event, "model": self._model(behavior), "counts": asdict(self.decisions.counts(behavior)),
-            }  # fmt: skip
+            counts = asdict(self.decisions.counts(behavior))
+            return {"event": event, "model": self.state.model_facts(behavior), "counts": counts}
 
     def undo(self, *, behavior: str, annotator: str) -> dict[str, Any]:
         """Take back the annotator's last answer or edit of a behavior."""
@@ -368,19 +270,19 @@ class LabelSession:
         return self._turn_back("redo", behavior, annotator)
 
     def _turn_back(self, kind: str, behavior: str, annotator: str) -> dict[str, Any]:
-        self._check_behavior(behavior)
-        with self._lock:
-            self._follow()
+        self.state.check_behavior(behavior)
+        with self.state.lock:
+            self.state.follow()
             choose = self.decisions.to_undo if kind == "undo" else self.decisions.to_redo
             events = choose(annotator, behavior)
             if not events:
                 nothing = {"undo": f"{annotator or 'Nobody'} has nothing to undo.", "redo": "There is nothing to redo."}
-                return {"event": None, "sentence": nothing[kind], "model": self._model(behavior)}
+                return {"event": None, "sentence": nothing[kind], "model": self.state.model_facts(behavior)}
             first = events[0]
             self.log.write(first.action, kind, annotator, [_span_of(event) for event in events])
             model = self._after(behavior, first.id)["model"]
             what = {"undo": "Taken back", "redo": "Brought back"}[kind]
-            row = self._row(first.row)
+            row = self.state.row(first.row)
             start, stop = first.start / row.fps, first.stop / row.fps
             sentence = f"{what}: {first.decision} for {row.title}, {start:.1f} to {stop:.1f} s."
             return {"event": asdict(first), "sentence": sentence, "model": model}
@@ -388,197 +290,60 @@ class LabelSession:
     # --- search and proposals
 
     def search(self, *, behavior: str, row: str, start: int, stop: int, k: int) -> dict[str, Any]:
-        """The segments most similar to a bout: by the cosine between mean standardized embeddings.
-
-        Segments that touch the bout or a better hit are left out, in all rows of the recording.
-        """
-        self._check_behavior(behavior)
-        self._checked_span(row, start, stop)
-        with self._lock:
-            learner = self.learner(behavior)
-            similarity = learner.similarity(row, start, stop)
-            hits: list[dict[str, Any]] = []
-            taken = [(self._row(row).recording, start, stop)]
-            for segment in _falling(similarity):
-                first, last = int(learner.candidates.start[segment]), int(learner.candidates.stop[segment])
-                own = learner.candidates.rows[learner.candidates.row[segment]]
-                if any(own.recording == name and first <= b and a <= last for name, a, b in taken):
-                    continue
-                taken.append((own.recording, first, last))
-                hits.append(self._hit(learner, segment, "search", distance=float(1 - similarity[segment])))
-                if len(hits) == k:
-                    break
-            return {"hits": hits}
+        """The segments most similar to a bout, see `Finder.search`."""
+        return self._finder.search(behavior=behavior, row=row, start=start, stop=stop, k=k)
 
     def sentence(self, *, behavior: str, text: str, k: int) -> dict[str, Any]:
-        """The bouts that a sentence over task programs describes.
-
-        Raises
-        ------
-        InputError
-            If the sentence cannot be read; it says where.
-        """
-        self._check_behavior(behavior)
-        self.candidates()
-        found = self._sentence_search().find(text, k)
-        with self._lock:
-            learner = self.learner(behavior)
-            hits = [self._hit_of_span(learner, bout.recording, bout.start, bout.stop, "sentence") for bout in found]
-        return {"hits": hits, "meaning": found.meaning, "share": found.share}
-
-    def _sentence_search(self) -> SentenceSearch:
-        with self._lock:
-            if self._sentences is None:
-                self._sentences = SentenceSearch(self.store, list(self.rows.values()), programs=self.programs)
-            return self._sentences
+        """The bouts that a sentence over task programs describes, see `Finder.sentence`."""
+        return self._finder.sentence(behavior=behavior, text=text, k=k)
 
     def proposals(self, *, behavior: str, annotator: str = "", k: int = 6) -> dict[str, Any]:
-        """What to look at next. What another annotator was shown within a minute is left out."""
-        with self._lock:
-            learner = self.learner(behavior)
-            now = time.monotonic()
-            busy = {
-                segment
-                for (name, segment), (who, when) in self._shown.items()
-                if name == behavior and who != annotator and now - when < _RESERVED_SECONDS
-            }
-            used: set[int] = set()
-            answers = self.decisions.counts(behavior).answers
-            picks = learner.propose(k, answers, lambda free: self._draw(learner, free, used), busy)
-            self._shown |= {(behavior, pick.segment): (annotator, now) for pick in picks}
-            hits = [self._hit(learner, pick.segment, pick.source) for pick in picks]
-            return {"proposals": hits, "model": self._model(behavior)}
-
-    def _draw(self, learner: Learner, free: np.ndarray, used: set[int]) -> Pick | None:
-        """A random segment without decision: one that was drawn before and waits, or a new one.
-
-        A draw is in the log before it is shown: whether it is answered has no influence on it.
-        """
-        for _ in range(_MOST_DRAWS):
-            drawn = self.decisions.draws(learner.behavior)
-            for event in drawn:
-                segment = learner.candidates.at(learner.numbers[event.row], event.start, event.stop).start
-                if free[segment] and event.id not in used:
-                    used.add(event.id)
-                    return Pick(segment, "random", event.weight)
-            if not free.any():
-                return None
-            pick = learner.draw(numpy_generator(self.seed, "draws", learner.behavior, len(drawn)))
-            # Not beside a draw of another process: both would be the same one.
-            self.log.write(
-                f"draw-{uuid.uuid4()}", "draw", "", [self._span_of_segment(learner, pick.segment)],
-                after=self.decisions.last, source="random", model=self._fitted.get(learner.behavior, 0),
-                weight=pick.weight,
-            )  # fmt: skip
-            self._follow()
-        return None
-
-    def _span_of_segment(self, learner: Learner, segment: int) -> SpanDecision:
-        candidates = learner.candidates
-        return SpanDecision(
-            behavior=learner.behavior, row=candidates.rows[candidates.row[segment]].id,
-            start=int(candidates.start[segment]), stop=int(candidates.stop[segment]), decision="",
-        )  # fmt: skip
-
-    def _hit(self, learner: Learner, segment: int, source: str, distance: float | None = None) -> dict[str, Any]:
-        span = self._span_of_segment(learner, segment)
-        return self._hit_of_span(learner, span.row, span.start, span.stop, source, distance)
-
-    def _hit_of_span(
-        self, learner: Learner, name: str, start: int, stop: int, source: str, distance: float | None = None
-    ) -> dict[str, Any]:
-        row, probability = self._row(name), None
-        if learner.head is not None:
-            self.estimates.of(learner, stale=_STALE_EVENTS)
-            segments = learner.candidates.at(learner.numbers[name], start, stop)
-            calibration = self.estimates.calibration(learner.behavior)
-            probability = float(calibration.probability(learner.head.logits[segments]).mean())
-        model = self._fitted.get(learner.behavior, 0)
-        return {
-            "row": name, "recording": row.recording, "agent": row.agent, "target": row.target, "title": row.title,
-            "start": start, "stop": stop, "probability": probability, "distance": distance, "source": source,
-            "reason": _REASONS[source], "decision": self._decision(learner.behavior, name, start, stop),
-            "ticket": json.dumps({"model": model, "probability": probability}),
-        }  # fmt: skip
-
-    def _decision(self, behavior: str, row: str, start: int, stop: int) -> str | None:
-        states = self.decisions.states(behavior, row)[start:stop]
-        if 2 * (states != OPEN).sum() < len(states):
-            return None
-        return "yes" if (states == YES).any() else "unsure" if (states == UNSURE).any() else "no"
+        """What to look at next, see `Finder.proposals`."""
+        return self._finder.proposals(behavior=behavior, annotator=annotator, k=k)
 
     def trust(self, *, behavior: str, target: float = 0.9) -> dict[str, Any]:
         """How good the labels are, estimated from random draws, and the time that a wanted precision may take."""
-        with self._lock:
+        with self.state.lock:
             return self.estimates.facts(self.learner(behavior), target)
+
+    def set_threshold(
+        self, *, key: str, behavior: str, annotator: str, probability: float | None = None
+    ) -> dict[str, Any]:
+        """Choose the probability from which frames count as the behavior; None = the one with the best expected F1."""
+        self.state.check_behavior(behavior)
+        self._check_author(key, annotator)
+        if probability is not None and not THRESHOLDS[0] <= probability <= THRESHOLDS[1]:
+            raise InputError(f"`probability` must be between {THRESHOLDS[0]} and {THRESHOLDS[1]}, got {probability:g}")
+        nowhere = SpanDecision(behavior=behavior, row="", start=0, stop=0, decision="")
+        event = self.log.write(key, "threshold", annotator, [nowhere], probability=probability)
+        with self.state.lock:
+            self.state.follow()
+        return {"event": event}
 
     # --- the ethogram
 
     def timeline(
-        self, *, behavior: str, row: str, bins: int = 1500, minimum_frames: int = 1, minimum_probability: float = 0.5
+        self, *, behavior: str, row: str, bins: int = 1500, minimum_frames: int = 1, minimum_probability: float = 0.0
     ) -> dict[str, Any]:
-        """Probability, bouts and answers along a row."""
-        own = self._row(row)
-        with self._lock:
-            learner = self.learner(behavior)
-            states = self.decisions.states(behavior, row).copy()
-            if learner.head is not None:
-                self.estimates.of(learner, stale=_STALE_EVENTS)
-            probability = self.probability(learner, row)
-        bouts: list[dict[str, Any]] = [
-            {"start": start, "stop": stop, "probability": None, "decision": "yes", "hidden": False}
-            for start, stop, _ in spans_of(states, (YES,))
-        ]
-        if probability is not None:
-            for start, stop, _ in spans_of(np.where(states == OPEN, probability >= 0.5, False).astype(np.int8), (1,)):
-                mean = float(probability[start:stop].mean())
-                hidden = stop - start < minimum_frames or mean < minimum_probability
-                bouts.append({"start": start, "stop": stop, "probability": mean, "decision": None, "hidden": hidden})
-        named = {YES: "yes", NO: "no", UNSURE: "unsure"}
-        return {
-            "frames": own.frames, "fps": own.fps,
-            "probability": None if probability is None else _most(probability, bins),
-            "bouts": sorted(bouts, key=lambda bout: bout["start"]),
-            "answers": [
-                {"start": start, "stop": stop, "decision": named[state]}
-                for start, stop, state in spans_of(states, tuple(named))
-            ],
-        }  # fmt: skip
-
-    def probability(self, learner: Learner, row: str) -> np.ndarray | None:
-        """Smoothed, calibrated probability of each frame of a row, float64 [time]; None without a head."""
-        if learner.head is None:
-            return None
-        own = self._row(row)
-        if own.frames > _LONG_ROW:
-            segments = learner.candidates.of_row(learner.numbers[row])
-            logits = np.repeat(learner.head.logits[segments], learner.candidates.frames[segments])
-        else:
-            logits = learner.frame_logits(learner.head, row, 0, own.frames)
-        found = self.estimates.calibration(learner.behavior).probability(logits.astype(np.float64))
-        return np.asarray(moving_average(found, window_frames(SMOOTHING_SECONDS, own.fps)))
+        """Probability, bouts and answers along a row, see `probe.labeling.timeline`."""
+        return timeline(
+            self.state, behavior=behavior, row=row, bins=bins, minimum_frames=minimum_frames,
+            minimum_probability=minimum_probability,
+        )  # fmt: skip
 
     # --- tracks and video
 
     def tracks(self, *, recording: str, start: int, stop: int) -> np.ndarray:
-        """Keypoints, float32 [frames, individual, keypoint, space]; NaN = missing. `stop` is cut to the recording."""
-        row = self.store.row(recording)
-        first, last = max(0, start), min(stop, row.frames)
-        return np.asarray(self.store.keypoints[row.offset + first : row.offset + max(first, last)], np.float32)
+        """Keypoints, see `Footage.tracks`."""
+        return self.footage.tracks(recording, start, stop)
 
     def video(self, recording: str) -> Path | None:
         """The recording's video; None = there is none."""
-        found = self.videos.get(recording)
-        return None if found is None else Path(found.path)
+        return self.footage.path(recording)
 
     def frame_times(self, *, recording: str) -> np.ndarray:
-        """Seconds at which the recording's video shows each frame of the store, float64 [time]."""
-        row = self.store.row(recording)
-        if recording not in self.videos:
-            return row.frame_times.seconds()
-        from ssl_behavior.videos import shown_times
-
-        return np.asarray(shown_times(self.store, recording, self.videos[recording]), np.float64)
+        """Seconds of the video at which each frame is shown, see `Footage.frame_times`."""
+        return self.footage.frame_times(recording)
 
     # --- taking labels away
 
@@ -593,11 +358,11 @@ class LabelSession:
         InputError
             If the store changed, a name is in use, a format cannot hold the labels, or there is nothing to write.
         """
-        chosen = list(dict.fromkeys(self._check_behavior(name) for name in behaviors))
+        chosen = list(dict.fromkeys(self.state.check_behavior(name) for name in behaviors))
         if not chosen:
             raise InputError("`behaviors` is empty: choose at least one behavior")
         rows = list(self.rows.values())
-        with self._lock:
+        with self.state.lock:
             self._check_store()
             if what == "probe":
                 return self._take_probe(chosen)
@@ -625,27 +390,28 @@ class LabelSession:
         unknown = (OPEN, UNSURE) if self.embeddings.unit != "scene" else (OPEN,)
         if whole:
             self.estimates.of(learner)
-        states = {}
+        threshold, states = self.estimates.threshold(behavior), {}
         for row in self.rows:
             own = self.decisions.states(behavior, row).copy()
-            probability = self.probability(learner, row) if whole else None
+            probability = self.state.probability(learner, row) if whole else None
             if probability is not None:
-                own = np.where(np.isin(own, unknown), np.where(probability >= 0.5, YES, NO), own).astype(np.int8)
+                own = np.where(np.isin(own, unknown), np.where(probability >= threshold, YES, NO), own).astype(np.int8)
             states[row] = own
         return Labeled(behavior, states, annotator, self.decisions.annotators, whole)
 
     def _take_probe(self, behaviors: Sequence[str]) -> dict[str, Any]:
-        heads, calibrations = [], []
+        heads, calibrations, thresholds = [], [], []
         for name in behaviors:
             learner = self.learner(name)
             if learner.head is None:
                 raise InputError(f"behavior {name!r} has no model yet: answer yes at least once")
             self.estimates.of(learner)
             heads.append(learner.head.linear)
-            calibrations.append(self.estimates.calibration(learner.behavior))
+            calibrations.append(self.estimates.calibration(name))
+            thresholds.append(self.estimates.threshold(name))
         out = self.log.folder / "probe"
         space = self.candidates().space
-        write_heads(out, self.embeddings, space, behaviors, heads, calibrations, SMOOTHING_SECONDS)
+        write_heads(out, self.embeddings, space, behaviors, heads, calibrations, thresholds, SMOOTHING_SECONDS)
         return {
             "sentence": f"The model of {quoted(behaviors)} is in {out}.",
             "notices": [
@@ -662,32 +428,3 @@ def _span_of(event: Event) -> SpanDecision:
     return SpanDecision(
         behavior=event.behavior, row=event.row, start=event.start, stop=event.stop, decision=event.decision
     )
-
-
-def _read_ticket(ticket: str) -> dict[str, Any]:
-    try:
-        found = json.loads(ticket or "{}")
-        model, probability = int(found.get("model", 0)), found.get("probability")
-        if probability is not None:
-            probability = float(probability)
-        # The log holds integers of 64 bits.
-        if not 0 <= model < 2**63 or not (probability is None or 0 <= probability <= 1):
-            raise ValueError(ticket)
-        return {"model": model, "probability": probability}
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise InputError("`ticket` is not one that this application gave out: load the page again") from None
-
-
-def _falling(values: np.ndarray) -> Any:
-    """Indices by falling value, the first ones without sorting all."""
-    most = min(len(values), 4096)
-    first = np.argpartition(-values, most - 1)[:most]
-    yield from first[np.argsort(-values[first], kind="stable")].tolist()
-    rest = np.setdiff1d(np.arange(len(values)), first)
-    yield from rest[np.argsort(-values[rest], kind="stable")].tolist()
-
-
-def _most(values: np.ndarray, bins: int) -> list[float]:
-    """Largest value of each of at most `bins` equal stretches."""
-    edges = np.unique(np.linspace(0, len(values), min(bins, len(values)) + 1).astype(int)[:-1])
-    return [round(float(one), 4) for one in np.maximum.reduceat(values, edges)]

@@ -193,11 +193,12 @@ def write_heads(
     behaviors: Sequence[str],
     heads: Sequence[LinearHead],
     calibrations: Sequence[Calibration],
+    thresholds: Sequence[float],
     smoothing_seconds: float,
 ) -> None:
     """Write heads as a saved probe into the folder `out`, to be read by `annotate`.
 
-    The plain fit has calibrated probabilities, the balanced one those of the heads.
+    The plain fit has calibrated probabilities and the thresholds, the balanced one the probabilities of the heads.
 
     Raises
     ------
@@ -227,6 +228,7 @@ def write_heads(
         "without": [name for name in embeddings.groups if name not in kept],
         "learned": {fit: list(range(len(behaviors))) for fit in fits},
         "penalty": {fit: [0.0] * len(behaviors) for fit in fits},
+        "thresholds": list(thresholds),
         "smoothing_seconds": {fit: [smoothing_seconds] * len(behaviors) for fit in (*fits, "plain decision")},
     }  # fmt: skip
     if embeddings.unit == "pair":

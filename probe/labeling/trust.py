@@ -11,12 +11,15 @@ average precision follow from the corrected curve over a sample of all frames. I
 weights of a band's draws are sampled from their Dirichlet posterior (Rubin 1981). The prior of a band is three draws
 that agree with the curve, of which at least .08 show the behavior: a band in which nothing was found yet may still hold
 something. `benchmarks/quality_labeling.py` counts how often the intervals hold the truth.
+
+A frame counts as the behavior from the probability with the best expected F1, unless an annotator chose another. Of a
+rare behavior it is far below one half: at best it is half of the F1 (Lipton, Elkan & Naryanaswamy 2014).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +35,7 @@ __all__ = [
     "Estimates",
     "Trust",
     "assess",
+    "best_threshold",
     "calibrate",
     "held_out_heads",
     "seconds_to_reach",
@@ -40,6 +44,9 @@ __all__ = [
 SAMPLES = 400
 FRAMES_PER_DRAW = 12
 COVERAGE = 0.95
+THRESHOLD = 0.5
+"""Probability from which frames count as predicted, before there is an estimate."""
+THRESHOLDS = (0.01, 0.99)
 FOLDS = 5
 FEWEST_DRAWS, FEWEST_POSITIVE = 40, 10
 WIDEST = 0.5
@@ -85,7 +92,7 @@ class CalibrationPoint:
     weight: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Trust:
     """An estimate of how good labels are.
 
@@ -95,8 +102,9 @@ class Trust:
     message : what the estimate is worth, a sentence.
     answers : decided random draws; `positives` of them show the behavior.
     threshold : probability from which frames count as predicted.
-    precision, recall, ap, share : of the frames of all recordings; None = no estimate. `share` is that of the frames
-        that show the behavior.
+    best_threshold : the one with the best expected F1; None = no estimate.
+    precision, recall, f1, ap, share : of the frames of all recordings; None = no estimate. `share` is that of the
+        frames that show the behavior.
     calibrated : map from logits of the head to probabilities.
     """
 
@@ -104,9 +112,11 @@ class Trust:
     message: str
     answers: int
     positives: int
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
+    best_threshold: float | None = None
     precision: Estimate | None = None
     recall: Estimate | None = None
+    f1: Estimate | None = None
     ap: Estimate | None = None
     share: Estimate | None = None
     calibration: tuple[CalibrationPoint, ...] = ()
@@ -139,24 +149,32 @@ class _Draws:
         return len(np.unique(self.draw[self.shows > 0]))
 
 
-def assess(learner: Learner, decisions: Decisions, threshold: float = 0.5, seed: int = 0) -> Trust:
+def assess(learner: Learner, decisions: Decisions, seed: int = 0) -> Trust:
     """The estimate of a behavior's labels.
 
     Parameters
     ----------
     learner : fitted; its head is the one that is assessed.
-    threshold : probability from which frames count as predicted.
     """
+    chosen = decisions.threshold(learner.behavior)
     decided = [event for event in decisions.draws(learner.behavior) if decisions.is_decided(event)]
     if learner.head is None:
         message = "There is no positive yet, so nothing is predicted."
-        return Trust(enough=False, message=message, answers=len(decided), positives=0)
+        return Trust(False, message, len(decided), 0, chosen or THRESHOLD)
     if decided:
         heads = held_out_heads(learner)
         draws = _draws(learner, decisions, decided, heads)
         if draws is not None:
-            return _estimated(learner, draws, heads, threshold, seed)
-    return Trust(enough=False, message=_too_few(0, 0), answers=0, positives=0)
+            return _estimated(learner, draws, heads, chosen, seed)
+    return Trust(False, _too_few(0, 0), 0, 0, chosen or THRESHOLD)
+
+
+class _Known(NamedTuple):
+    """An estimate, the number of the last event that it knows, and the threshold chosen then."""
+
+    version: int
+    chosen: float | None
+    trust: Trust
 
 
 class Estimates:
@@ -170,17 +188,18 @@ class Estimates:
 
     def __init__(self, decisions: Decisions, seed: int = 0) -> None:
         self._decisions, self._seed = decisions, seed
-        self._known: dict[str, tuple[int, Trust]] = {}
+        self._known: dict[str, _Known] = {}
         self._histories: dict[str, dict[int, float]] = {}
 
     def of(self, learner: Learner, stale: int = 0) -> Trust:
         """The estimate of a learner that knows all answers, made anew if more than `stale` events came since."""
         behavior = learner.behavior
-        version, known = self._decisions.version(behavior), self._known.get(behavior)
-        if known is not None and version - known[0] <= stale:
-            return known[1]
+        version, chosen = self._decisions.version(behavior), self._decisions.threshold(behavior)
+        known = self._known.get(behavior)
+        if known is not None and known.chosen == chosen and version - known.version <= stale:
+            return known.trust
         found = assess(learner, self._decisions, seed=self._seed)
-        self._known[behavior] = version, found
+        self._known[behavior] = _Known(version, chosen, found)
         if found.enough and found.ap is not None:
             answers = self._decisions.counts(behavior).answers
             self._histories.setdefault(behavior, {})[answers] = found.ap.value
@@ -189,7 +208,12 @@ class Estimates:
     def calibration(self, behavior: str) -> Calibration:
         """Map from logits to probabilities of the last estimate; before the first, the head's own."""
         known = self._known.get(behavior)
-        return Calibration() if known is None else known[1].calibrated
+        return Calibration() if known is None else known.trust.calibrated
+
+    def threshold(self, behavior: str) -> float:
+        """Probability from which frames count as the behavior, of the last estimate or as chosen."""
+        known = self._known.get(behavior)
+        return (self._decisions.threshold(behavior) or THRESHOLD) if known is None else known.trust.threshold
 
     def history(self, behavior: str) -> list[dict[str, float | int]]:
         """Average precision of the estimates of this session, by number of answers."""
@@ -310,14 +334,18 @@ class _Grid:
         return self.band[np.minimum(place, len(self.band) - 1)]
 
 
-def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], threshold: float, seed: int) -> Trust:
+def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], chosen: float | None, seed: int) -> Trust:
     calibration = calibrate(draws.logits, draws.shows, draws.weight)
     grid = _Grid.of(_sampled_logits(learner, heads), calibration)
     shares = _posterior(grid, draws, seed)
+    best = best_threshold(grid.probability, shares.mean(axis=0))
+    threshold = chosen or best
     predicted, total = grid.probability >= threshold, shares.sum(axis=1)
+    claimed, hits = int(predicted.sum()), shares[:, predicted].sum(axis=1)
     found = {
-        "precision": _interval(shares[:, predicted].mean(axis=1)) if predicted.any() else None,
-        "recall": _interval(shares[:, predicted].sum(axis=1) / total),
+        "precision": _interval(hits / claimed) if claimed else None,
+        "recall": _interval(hits / total),
+        "f1": _interval(2 * hits / (claimed + total)),
         "ap": _interval(_average_precisions(shares)),
         "share": _interval(shares.mean(axis=1)),
     }
@@ -331,6 +359,7 @@ def _estimated(learner: Learner, draws: _Draws, heads: Mapping[str, Head], thres
         answers=answers,
         positives=positives,
         threshold=threshold,
+        best_threshold=best,
         calibration=_calibration_points(grid, shares),
         calibrated=calibration,
         **found,
@@ -389,6 +418,22 @@ def _strength(weight: np.ndarray) -> np.ndarray:
     return weight / weight.sum() * (weight.sum() ** 2 / (weight**2).sum())
 
 
+def best_threshold(probability: np.ndarray, shares: np.ndarray) -> float:
+    """The probability from which frames must count for the best expected F1, within `THRESHOLDS`.
+
+    Parameters
+    ----------
+    probability : of frames, falling, float64 [frame].
+    shares : expected share of such frames that shows the behavior, float64 [frame].
+
+    >>> best_threshold(np.array([0.9, 0.6, 0.3, 0.1]), np.array([0.9, 0.6, 0.3, 0.1]))
+    0.6
+    """
+    hits, claimed = np.cumsum(shares), np.arange(1, len(shares) + 1)
+    expected = 2 * hits / (claimed + hits[-1])
+    return float(np.clip(probability[expected.argmax()], *THRESHOLDS))
+
+
 def _average_precisions(shares: np.ndarray) -> np.ndarray:
     """Expected average precision of each sample, float64 [sample].
 
@@ -437,8 +482,8 @@ def seconds_to_reach(trust: Trust, target: float, seconds_per_answer: float | No
         return 0.0, f"The precision is {target:.0%} or more already."
     if now.value <= target:
         return None, (
-            f"The precision is about {now.value:.0%}, below {target:.0%}. More answers may raise it; a higher limit of "
-            "the probability raises it at once, and finds less."
+            f"The precision is about {now.value:.0%}, below {target:.0%}. More answers may raise it; a higher "
+            "threshold raises it at once, and finds less."
         )
     if seconds_per_answer is None:
         return None, "The time of an answer is not known yet."

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from probe.annotate_command import main as annotate
 from probe.command import parse
+from probe.pair_scores import decided_bouts
 from probe.pair_store import PairStore
 from probe.representations import Frames, all_frames
 from probe.run import run_probe
@@ -168,3 +169,9 @@ def test_embeddings_of_scenes_are_refused(store, pretrained, tmp_path):
     scenes = embed_store(load_checkpoint(pretrained), store, tmp_path / "e")
     with pytest.raises(InputError, match="has no embedding of all frames of the recording 'r0@m1,m1'"):
         run(scenes.path, store.path, "--task", "acts", "--out", tmp_path / "o")
+
+
+def test_thresholds_of_pairs_decide_in_place_of_one_half():
+    probability = np.array([[0.2, 0.6], [0.4, 0.6], [0.4, 0.8], [np.nan, np.nan]])
+    assert decided_bouts(probability, [True, True], False) == [(1, 0, 3)]
+    assert decided_bouts(probability, [True, True], False, thresholds=(0.4, 0.7)) == [(0, 1, 3), (1, 2, 3)]

@@ -256,3 +256,10 @@ def test_labels_of_resampled_recordings_are_those_of_the_video(tmp_path):
     add_labels(store.path, [tmp_path / "out"])
     found = Store(store.path).labels("S1")
     assert found.tolist() == (np.arange(180) // 30 % 2).tolist()
+
+
+def test_a_threshold_decides_in_place_of_one_half():
+    stream = StreamFacts(name="mount", classes=("other", "mount"), background="other")
+    probability = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [np.nan, np.nan]])
+    for threshold, expected in ((None, [0, 0, 1, 0]), (0.3, [0, 1, 1, 0]), (0.9, [0, 0, 0, 0])):
+        assert decided_labels(probability, stream, threshold).frames.tolist() == expected

@@ -53,6 +53,14 @@ export async function giveEdits(app, kind, edits) {
   return { sent: app.outbox.put("/api/edits", { key: newKey(), behavior: app.behavior, annotator, kind, edits }) };
 }
 
+/** Choose the probability from which frames count as the behavior, null for the best; null where nobody's name was given. */
+export async function chooseThreshold(app, probability) {
+  const annotator = await annotatorOf(app);
+  if (!annotator) return null;
+  const body = { key: newKey(), behavior: app.behavior, annotator, ...(probability === null ? {} : { probability }) };
+  return { sent: app.outbox.put("/api/threshold", body) };
+}
+
 /** Take back the last step of this annotator, or give it again ("undo", "redo"); the reply. */
 export async function takeBack(app, what) {
   const annotator = await annotatorOf(app);

@@ -1,5 +1,6 @@
 // The panel of the Correct view: what the selected bout is, and all that can be done with it.
 
+import { addressOf } from "./app.js";
 import { keyButton } from "./keys.js";
 
 const PAUSE = 150;
@@ -20,12 +21,12 @@ export function makeBoutPanel(app, on) {
   const edges = element("p", { class: "hint" }, element("kbd", {}, "["), " ", element("kbd", {}, "]"), " set start and stop at the playhead");
   const holder = element("label", {}, "Relabel to", relabel);
   const node = element("aside", { class: "bout-panel", "aria-label": "Selected bout" }, title, facts, ...buttons, holder, edges, said);
-  const limits = makeLimits(on.limits);
+  const limits = makeLimits(app, on.limits);
 
   function show({ data, selected }) {
     const bouts = data ? data.bouts.filter((one) => !one.hidden) : [];
     const hidden = data ? data.bouts.length - bouts.length : 0;
-    limits.say(`${bouts.length} bout${bouts.length === 1 ? "" : "s"}${hidden ? `, ${hidden} hidden` : ""}`, data ? data.fps : 30);
+    limits.say(`${bouts.length} bout${bouts.length === 1 ? "" : "s"}${hidden ? `, ${hidden} hidden` : ""}`, data);
     const number = bouts.indexOf(selected) + 1;
     title.textContent = !selected ? "No bout selected" : number ? `Bout ${number} of ${bouts.length}` : "Hidden bout";
     facts.replaceChildren(...(selected ? factsOf(data, selected) : [element("dt", {}, ""), element("dd", {}, "Click a bout, or press . for the next one.")]));
@@ -51,12 +52,13 @@ function factsOf(data, { start, stop, decision, probability }) {
 }
 
 /** Two sliders: bouts shorter, or less probable, are hidden; nothing is deleted. */
-function makeLimits(changed) {
+function makeLimits(app, changed) {
   const length = element("input", { type: "range", min: "1", max: "60", value: "1", "aria-label": "Hide bouts shorter than" });
-  const probability = element("input", { type: "range", min: "0.5", max: "0.99", step: "0.01", value: "0.5", "aria-label": "Hide bouts below probability" });
+  const probability = element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: "0", "aria-label": "Hide bouts below probability" });
   const [lengthWords, probabilityWords, count] = [element("output", {}), element("output", {}), element("span", { class: "count", role: "status" })];
+  const threshold = element("a", { title: "Frames from this probability on are predicted. It is chosen in Trust." });
   const node = element("div", { class: "limits" },
-    element("label", {}, "Hide bouts shorter than", length, lengthWords), element("label", {}, "below probability", probability, probabilityWords), count);
+    element("label", {}, "Hide bouts shorter than", length, lengthWords), element("label", {}, "below probability", probability, probabilityWords), threshold, count);
   let [fps, timer] = [30, null];
   const draw = () => {
     lengthWords.textContent = `${(length.value / fps).toFixed(2)} s`;
@@ -72,13 +74,25 @@ function makeLimits(changed) {
     });
   }
   draw();
+
+  /** No bout has a lower probability than the threshold. */
+  function follow(data) {
+    fps = data.fps;
+    length.max = Math.max(30, Math.round(3 * fps));
+    threshold.textContent = `Threshold ${percent(data.threshold)}`;
+    const all = probability.value === probability.min;
+    probability.min = data.probability ? (Math.floor(data.threshold * 100) / 100).toFixed(2) : "0";
+    if (all) probability.value = probability.min;
+  }
+
   return {
     node,
-    chosen: () => ({ minimum_frames: length.value, minimum_probability: probability.value }),
-    say(text, rate) {
+    chosen: () => ({ minimum_frames: length.value, minimum_probability: probability.value === probability.min ? "0" : probability.value }),
+    say(text, data) {
       count.textContent = text;
-      fps = rate;
-      length.max = Math.max(30, Math.round(3 * rate));
+      threshold.hidden = !data?.probability;
+      threshold.href = addressOf(app, "trust");
+      if (data) follow(data);
       draw();
     },
   };

@@ -65,7 +65,7 @@ function toStore(app, chosen) {
   });
 }
 
-const CONTENTS = { all: "Whole recordings: answers, and predictions elsewhere", answers: "Only what was answered" };
+const CONTENTS = { all: "Whole recordings: answers, and elsewhere predictions from the threshold on", answers: "Only what was answered" };
 
 function toFiles(app, chosen) {
   const format = element("select", { name: "format" }, ...app.project.formats.map((one) => element("option", { value: one }, one)));

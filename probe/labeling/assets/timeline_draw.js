@@ -43,9 +43,9 @@ export function drawLane(context, width, state) {
   const at = d3.scaleLinear(view, [0, width]);
   drawAxis(context, at, width, data.fps);
   drawCurve(context, data, at, [0, width], BANDS.curve);
-  const half = d3.mean(BANDS.curve);
-  if (data.probability) dashed(context, () => line(context, "#8b939c", 0, half, width, half));
-  else words(context, "No probabilities yet: the model needs a yes and a no.", 8, half, SOFT);
+  const threshold = d3.scaleLinear([0, 1], [BANDS.curve[1], BANDS.curve[0]])(data.threshold);
+  if (data.probability) dashed(context, () => line(context, "#8b939c", 0, threshold, width, threshold));
+  else words(context, "No probabilities yet: the model needs a yes and a no.", 8, d3.mean(BANDS.curve), SOFT);
   line(context, LINE, 0, BANDS.curve[1] + 0.5, width, BANDS.curve[1] + 0.5);
   context.fillStyle = "#f4f5f6";
   context.fillRect(0, BANDS.bouts[0], width, BANDS.bouts[1] - BANDS.bouts[0]);

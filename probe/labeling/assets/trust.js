@@ -1,5 +1,6 @@
 // The Trust view: how good the labels are, as far as the random share of the answers can say.
 
+import { chooseThreshold } from "./answers.js";
 import { addressOf, makeBanner } from "./app.js";
 import { get } from "./connection.js";
 import { calibrationChart, historyChart, intervalBar } from "./trust_charts.js";
@@ -7,6 +8,7 @@ import { calibrationChart, historyChart, intervalBar } from "./trust_charts.js";
 const SCORES = [
   ["precision", "Precision", "Of the frames that the model calls the behavior, how many are."],
   ["recall", "Recall", "Of the frames of the behavior, how many the model finds."],
+  ["f1", "F1", "Precision and recall in one: their harmonic mean."],
   ["ap", "Average precision", "How well the model ranks frames, over all thresholds."],
   ["share", "Share of all frames", "How much of the recordings is the behavior."],
 ];
@@ -20,6 +22,7 @@ export function makeTrust(app) {
   const message = element("p", { class: "verdict", role: "status" });
   const body = element("div", { class: "trust-grid" });
   const target = makeTarget(() => refresh());
+  const threshold = makeThreshold(choose);
   const node = element("div", { class: "trust" }, banner.node, message, body);
 
   async function refresh() {
@@ -35,6 +38,16 @@ export function makeTrust(app) {
     }
   }
 
+  async function choose(probability) {
+    banner.clear();
+    try {
+      const given = await chooseThreshold(app, probability);
+      if (given) await given.sent;
+    } catch (error) {
+      banner.show(error);
+    }
+  }
+
   function say({ enough, message: text, answers }) {
     message.classList.toggle("enough", enough);
     message.replaceChildren(element("strong", {}, enough ? "✓ An honest estimate:" : "⚠ Not to be trusted yet:"), " ", text || `From ${answers} answers to bouts drawn at random, which no search and no model chose.`,
@@ -45,10 +58,11 @@ export function makeTrust(app) {
     say(trust);
     body.classList.toggle("worthless", !trust.enough);
     target.show(trust);
+    threshold.show(trust);
     const width = 460;
     const known = trust.history.length > 1;
     const calibrated = trust.enough && trust.calibration.length > 0;
-    const estimates = panel("Estimates", trust.enough ? scores(trust) : element("p", { class: "hint" }, basis(trust)), trust.enough ? basis(trust) : null);
+    const estimates = panel("Estimates", [trust.best_threshold === null ? null : threshold.node, trust.enough ? scores(trust) : null], basis(trust));
     const calibration = panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && CALIBRATION);
     const history = panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && HISTORY);
     body.replaceChildren(element("div", {}, estimates, calibration), element("div", {}, panel("Time to go", target.node), history));
@@ -60,10 +74,10 @@ export function makeTrust(app) {
 }
 
 const later = () => element("p", { class: "hint" }, "Appears with more answers.");
-const basis = ({ answers, positives, threshold }) => `${answers} random answers so far, ${positives} of them yes. A frame counts as the behavior from a probability of ${percent(threshold)}.`;
+const basis = ({ answers, positives }) => `${answers} random answers so far, ${positives} of them yes.`;
 
 function panel(title, content, hint = null) {
-  return element("section", { class: "panel" }, element("h2", {}, title), content, hint ? element("p", { class: "hint" }, hint) : null);
+  return element("section", { class: "panel" }, element("h2", {}, title), ...[content].flat().filter(Boolean), hint ? element("p", { class: "hint" }, hint) : null);
 }
 
 function scores(trust) {
@@ -76,6 +90,28 @@ function scores(trust) {
   });
   const head = element("tr", {}, ...["", "Value", "95 % interval", ""].map((text) => (text ? element("th", { scope: "col" }, text) : element("td", {}))));
   return element("table", { class: "scores" }, element("thead", {}, head), element("tbody", {}, ...rows));
+}
+
+/** The probability from which a frame counts as the behavior; `chosen(probability)` hears of another one, and of null for the best. */
+function makeThreshold(chosen) {
+  const slider = element("input", { type: "range", min: "0.01", max: "0.99", step: "0.01", "aria-label": "Threshold" });
+  const words = element("output", {});
+  const best = element("button", { type: "button" });
+  const draw = () => (words.textContent = percent(Number(slider.value)));
+  slider.addEventListener("input", draw);
+  slider.addEventListener("change", () => chosen(Number(slider.value)));
+  best.addEventListener("click", () => chosen(null));
+  const hint = element("p", { class: "hint" }, "A frame counts as the behavior from this probability on: in Correct, in files and in the saved model. Higher: fewer frames that are wrong. Lower: fewer that are missed.");
+  const node = element("div", { class: "threshold" }, element("label", {}, "Threshold", slider, words), best, hint);
+  return {
+    node,
+    show({ threshold, best_threshold: known }) {
+      slider.value = threshold;
+      draw();
+      best.disabled = known === threshold;
+      best.textContent = `${known === threshold ? "✓ " : ""}Best F1${known === null ? "" : `: ${percent(known)}`}`;
+    },
+  };
 }
 
 /** The wanted precision, and the time that it takes. */

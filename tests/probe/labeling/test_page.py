@@ -402,7 +402,14 @@ def test_hidden_bouts_are_drawn_and_not_deleted(shared, behavior, visit):
         query = dict(part.split("=") for part in route.request.url.partition("?")[2].split("&"))
         asked.append(query)
         shown = [b | {"hidden": b["probability"] < float(query["minimum_probability"])} for b in bouts]
-        reply = {"frames": 1500, "fps": 30.0, "probability": [0.2] * 100, "bouts": shown, "answers": []}
+        reply = {
+            "frames": 1500,
+            "fps": 30.0,
+            "probability": [0.2] * 100,
+            "bouts": shown,
+            "answers": [],
+            "threshold": 0.5,
+        }
         route.fulfill(status=200, content_type="application/json", body=json.dumps(reply))
 
     page.route("**/api/timeline*", timeline)
@@ -622,6 +629,7 @@ def test_estimates_are_shown_with_intervals_when_they_are_worth_something(shared
     estimate = {"value": 0.8, "low": 0.7, "high": 0.9}
     trust = {
         "enough": True, "message": "", "answers": 80, "positives": 20, "threshold": 0.5, "precision": estimate,
+        "best_threshold": 0.3, "f1": estimate,
         "recall": estimate, "ap": estimate, "share": None, "seconds_per_answer": 3.0, "target": 0.95,
         "calibration": [{"probability": 0.2, "share": 0.2, "low": 0.1, "high": 0.3, "weight": 0.5}],
         "seconds_to_target": 600.0, "target_message": "200 more answers.",
@@ -638,8 +646,8 @@ def test_estimates_are_shown_with_intervals_when_they_are_worth_something(shared
     page.wait_for_selector(".verdict.enough")
     rows = page.locator(".scores tbody tr").all_inner_texts()
     assert "Precision" in rows[0] and "80%" in rows[0] and "70% – 90%" in rows[0]
-    assert "unknown" in rows[3]
-    assert page.locator(".interval-bar").count() == 3
+    assert "unknown" in rows[4]
+    assert page.locator(".interval-bar").count() == 4
     assert page.locator(".time-to-go").inner_text() == "10 min. 200 more answers."
     page.locator("[aria-label='Wanted precision in percent']").fill("95")
     page.keyboard.press("Enter")

@@ -16,7 +16,7 @@ from probe.labeling.access import Password, Tries
 from probe.labeling.byte_ranges import chosen_range
 from probe.labeling.project import Project, SpanDecision
 from probe.labeling.server import application
-from probe.labeling.session import NotReadyError
+from probe.labeling.state import NotReadyError
 from ssl_behavior.errors import InputError
 
 TOKEN, HOST, ORIGIN = "secret-token", "127.0.0.1:8000", "http://127.0.0.1:8000"
@@ -317,7 +317,7 @@ def test_numbers_of_an_address_become_numbers(session, client):
     client.get("/api/timeline?behavior=b&row=r@m1%2Cm2&bins=200&minimum_frames=3&minimum_probability=0.25")
     client.get("/api/timeline?behavior=b&row=r")
     asked = {"behavior": "b", "row": "r@m1,m2", "bins": 200, "minimum_frames": 3, "minimum_probability": 0.25}
-    usual = {"behavior": "b", "row": "r", "bins": 1500, "minimum_frames": 1, "minimum_probability": 0.5}
+    usual = {"behavior": "b", "row": "r", "bins": 1500, "minimum_frames": 1, "minimum_probability": 0.0}
     assert session.calls == [("timeline", asked), ("timeline", usual)]
 
 

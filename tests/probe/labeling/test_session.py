@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from probe.annotate import annotate
+from probe.labeling.decisions import YES
 from probe.labeling.session import LabelSession
 from ssl_behavior.errors import InputError
 from ssl_behavior.label_changes import add_labels
@@ -228,9 +229,52 @@ def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
     taught.take(what="probe", behaviors=["strike"])
     labeled = annotate(embeddings, taught.store, taught.log.folder / "probe", verbose=False)
     learner = taught.learner("strike")
-    shown = taught.probability(learner, "r3") >= 0.5
-    assert shown.any()
+    probability = taught.state.probability(learner, "r3")
+    shown = probability >= taught.estimates.threshold("strike")
+    assert shown.any() and (shown != (probability > 0.5)).any()
     assert (labeled["r3"].labels["strike"].frames == shown).mean() > 0.995
+    # With equal weight of yes and no, the threshold means nothing.
+    balanced = annotate(embeddings, taught.store, taught.log.folder / "probe", balanced=True, verbose=False)
+    assert balanced["r3"].labels["strike"].frames.sum() != shown.sum()
+
+
+def test_a_threshold_is_chosen_for_the_estimate_the_ethogram_and_files(taught):
+    best = taught.trust(behavior="strike")
+    assert best["threshold"] == best["best_threshold"] < 0.5
+    asked = {"behavior": "strike", "row": "r3"}
+    bouts = taught.timeline(**asked)["bouts"]
+    assert any(bout["probability"] and bout["probability"] < 0.5 for bout in bouts)
+    taught.set_threshold(key="t1", behavior="strike", annotator="Ann", probability=0.9)
+    high = taught.trust(behavior="strike")
+    assert (high["threshold"], high["best_threshold"]) == (0.9, best["best_threshold"])
+    assert high["recall"]["value"] < best["recall"]["value"] and high["ap"] == best["ap"]
+    line = taught.timeline(**asked)
+    predicted = [bout for bout in line["bouts"] if bout["probability"] is not None]
+    assert line["threshold"] == 0.9 and all(bout["probability"] >= 0.9 for bout in predicted)
+    few = (taught._labeled("strike", "", True).states["r3"] == YES).sum()
+    # It is in the log, counts as no answer, and is not what "undo" takes back.
+    event = taught.log.events()[-1]
+    assert (event.kind, event.probability, event.annotator) == ("threshold", 0.9, "Ann")
+    assert taught.undo(behavior="strike", annotator="Ann")["event"]["kind"] == "answer"
+    taught.redo(behavior="strike", annotator="Ann")
+    taught.set_threshold(key="t2", behavior="strike", annotator="Ann")
+    assert taught.trust(behavior="strike")["threshold"] == pytest.approx(best["threshold"], rel=1e-5)
+    assert (taught._labeled("strike", "", True).states["r3"] == YES).sum() > few
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"probability": 0.0}, "between 0.01 and 0.99, got 0"), ({"behavior": "climb"}, "no behavior 'climb'"),
+     ({"annotator": " "}, "`annotator` is empty")],
+)  # fmt: skip
+def test_thresholds_that_cannot_be_are_refused(session, wrong, message):
+    usual = {"key": "t", "behavior": "strike", "annotator": "Ann", "probability": 0.3}
+    with pytest.raises(InputError, match=message):
+        session.set_threshold(**usual | wrong)
+    assert session.log.events() == []
+    session.set_threshold(**usual)
+    # Before there is an estimate, it is kept for later.
+    assert session.trust(behavior="strike")["threshold"] == 0.3
 
 
 def test_pairs_are_labeled_by_who_does_it(store, write_embeddings, array, tmp_path):
