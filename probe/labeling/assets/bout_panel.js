@@ -59,10 +59,10 @@ function makeLimits(app, changed) {
   const threshold = element("a", { title: "Frames from this probability on are predicted. It is chosen in Trust." });
   const node = element("div", { class: "limits" },
     element("label", {}, "Hide bouts shorter than", length, lengthWords), element("label", {}, "below probability", probability, probabilityWords), threshold, count);
-  let [fps, timer] = [30, null];
+  let [fps, least, timer] = [30, 0, null];
   const draw = () => {
     lengthWords.textContent = `${(length.value / fps).toFixed(2)} s`;
-    probabilityWords.textContent = percent(Number(probability.value));
+    probabilityWords.textContent = percent(Math.max(least, Number(probability.value)));
     length.setAttribute("aria-valuetext", lengthWords.textContent);
     probability.setAttribute("aria-valuetext", probabilityWords.textContent);
   };
@@ -77,11 +77,11 @@ function makeLimits(app, changed) {
 
   /** No bout has a lower probability than the threshold. */
   function follow(data) {
-    fps = data.fps;
+    [fps, least] = [data.fps, data.probability ? data.threshold : 0];
     length.max = Math.max(30, Math.round(3 * fps));
     threshold.textContent = `Threshold ${percent(data.threshold)}`;
     const all = probability.value === probability.min;
-    probability.min = data.probability ? (Math.floor(data.threshold * 100) / 100).toFixed(2) : "0";
+    probability.min = (Math.floor(least * 100) / 100).toFixed(2);
     if (all) probability.value = probability.min;
   }
 

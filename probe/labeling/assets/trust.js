@@ -65,7 +65,7 @@ export function makeTrust(app) {
     const estimates = panel("Estimates", [trust.best_threshold === null ? null : threshold.node, trust.enough ? scores(trust) : null], basis(trust));
     const calibration = panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && CALIBRATION);
     const history = panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && HISTORY);
-    body.replaceChildren(element("div", {}, estimates, calibration), element("div", {}, panel("Time to go", target.node), history));
+    body.replaceChildren(element("div", {}, estimates, history), element("div", {}, panel("Time to go", target.node), calibration));
   }
 
   app.on("behavior", refresh);
