@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,6 +100,7 @@ class Predictor(ABC):
     method : the encoder; None if embeddings are read.
     checkpoint : fingerprint of the encoder.
     always_balanced : classes had equal weight in training, so all predictions are balanced.
+    thresholds : behavior -> probability from which a frame shows it; without one, above one half.
     """
 
     store: Store
@@ -106,6 +108,7 @@ class Predictor(ABC):
     method: Method | None
     checkpoint: str
     always_balanced = False
+    thresholds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def labeler(
@@ -136,11 +139,9 @@ class LabelPredictor(Predictor):
     Attributes
     ----------
     facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
-    thresholds : stream of one behavior -> probability from which a frame shows it; without one, above one half.
     """
 
     facts: LabelFacts
-    thresholds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
@@ -272,8 +273,8 @@ class ProbePredictor(LabelPredictor):
         self.store, self.source, self.saved = Store(store), probe, _load(probe)
         known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotatorProbe) else ("",)
         self.facts = LabelFacts(streams=_streams_of(self.saved), annotators=known)
-        if isinstance(self.saved, SavedProbe) and self.saved.thresholds:
-            self.thresholds = dict(zip(self.saved.classes, self.saved.thresholds, strict=True))
+        if isinstance(self.saved, SavedProbe):
+            self.thresholds = self.saved.thresholds_by_class
         self.method, embeddings, self.checkpoint, groups = open_encoder(run, device, last)
         if embeddings is not None:
             check_alignment(embeddings, self.store)
@@ -483,14 +484,14 @@ def _of_video(
     return times.fps, labels, {name: one[frames] for name, one in probability.items()}
 
 
-def label_facts(
-    predictor: Predictor, options: LabelOptions, summary: LabelSummary
-) -> dict[str, str | bool | int | list[str]]:
+def label_facts(predictor: Predictor, options: LabelOptions, summary: LabelSummary) -> dict[str, Any]:
     """Facts for `labels.json`."""
+    balanced = options.balanced or predictor.always_balanced
     return {
         "checkpoint": predictor.checkpoint,
         "store": predictor.store.fingerprint(),
-        "balanced": options.balanced or predictor.always_balanced,
+        "balanced": balanced,
+        "thresholds": {} if balanced else dict(predictor.thresholds),
         "minimum_bout_frames": options.min_bout_frames,
         "notes": list(summary.notes),
     }

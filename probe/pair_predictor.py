@@ -63,6 +63,7 @@ class PairPredictor(Predictor):
     ) -> None:
         self.store, self.source, self.precision = Store(store), probe, precision
         self.saved = load_heads(probe)
+        self.thresholds = self.saved.thresholds_by_class
         self.stream = PairStreamFacts(name=self.saved.streams[0], classes=self.saved.classes)
         self.method, self.embeddings, self.checkpoint, groups = open_encoder(run, device, last)
         if self.embeddings is not None and self.embeddings.unit != "pair":
@@ -138,7 +139,7 @@ class PairPredictor(Predictor):
         """
         places = {name: number for number, name in enumerate(self.store.individuals)}
         found = [np.empty((0, 5), np.int64)]
-        thresholds = () if balanced else self.saved.thresholds
+        thresholds = () if balanced else tuple(self.thresholds.values())
         for actors, probability in self.probabilities(row, balanced):
             known = self.saved.toward_self if actors.agent == actors.target else self.saved.toward_others
             possible = [name in known for name in self.saved.classes]

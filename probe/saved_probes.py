@@ -75,6 +75,11 @@ class SavedProbe:
     thresholds: tuple[float, ...] = ()
 
     @property
+    def thresholds_by_class(self) -> dict[str, float]:
+        """Class -> probability from which a frame shows it; empty where that is one half."""
+        return dict(zip(self.classes, self.thresholds, strict=True)) if self.thresholds else {}
+
+    @property
     def dim(self) -> int:
         """Columns of the embedding that the heads read."""
         return len(self.heads[PLAIN].head.weights)
@@ -178,10 +183,17 @@ def load_heads(folder: Path) -> SavedProbe:
             unit=check_unit(contents.get("unit", "scene")),
             toward_self=tuple(contents.get("toward_self", ())),
             toward_others=tuple(contents.get("toward_others", ())),
-            thresholds=tuple(float(one) for one in contents.get("thresholds", ())),
+            thresholds=_thresholds(contents),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder, error) from None
+
+
+def _thresholds(contents: dict[str, Any]) -> tuple[float, ...]:
+    found, classes = tuple(float(one) for one in contents.get("thresholds", ())), contents["task"]["classes"]
+    if found and len(found) != len(classes):
+        raise KeyError(f"{len(classes)} classes, {len(found)} thresholds")
+    return found
 
 
 def _head(fit: str, tensors: dict[str, Tensor], contents: dict[str, Any]) -> FittedHead:
