@@ -238,7 +238,7 @@ def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
     assert balanced["r3"].labels["strike"].frames.sum() != shown.sum()
     file = taught.log.folder / "probe" / "probe.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"thresholds": [0.1, 0.2]}))
-    with pytest.raises(InputError, match="is damaged.*1 classes, 2 thresholds"):
+    with pytest.raises(InputError, match=r"is damaged.*1 classes, 2 thresholds"):
         annotate(embeddings, taught.store, file.parent, verbose=False)
 
 
