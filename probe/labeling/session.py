@@ -20,6 +20,7 @@ from probe.labeling.candidates import Candidates, find_candidates
 from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
 from probe.labeling.learner import Learner, Pick, warm_up
 from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision, check_behavior
+from probe.labeling.sentences import Sentences
 from probe.labeling.take_away import Labeled, write_files, write_heads, write_to_store
 from probe.labeling.trust import Estimates
 from probe.postprocessing import moving_average, window_frames
@@ -28,7 +29,6 @@ from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, open_embedd
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
 from ssl_behavior.programs import PROGRAMS, load_programs
-from ssl_behavior.retrieval import SentenceSearch
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.skeleton import front_and_back
 from ssl_behavior.store import Store, open_store
@@ -123,7 +123,7 @@ class LabelSession:
         self._learners: dict[str, Learner] = {}
         self._fitted: dict[str, int] = {}
         self.estimates = Estimates(self.decisions, seed)
-        self._sentences: SentenceSearch | None = None
+        self._sentences = Sentences(self.store, list(self.rows.values()), programs)
         self._shown: dict[tuple[str, int], tuple[str, float]] = {}
         self._own_programs = load_programs(programs)[0] if programs is not None else {}
         self._failure: Exception | None = None
@@ -137,6 +137,7 @@ class LabelSession:
 
     def close(self) -> None:
         """Close the project's file."""
+        self._sentences.close()
         self.log.close()
 
     # --- preparing
@@ -151,6 +152,7 @@ class LabelSession:
             )
             warm_up(found)
             self._candidates = found
+            self._sentences.prepare()
         except Exception as error:  # noqa: BLE001 - raised by the next request
             self._failure = error
         finally:
@@ -420,17 +422,11 @@ class LabelSession:
         """
         self._check_behavior(behavior)
         self.candidates()
-        found = self._sentence_search().find(text, k)
+        found = self._sentences.find(text, k)
         with self._lock:
             learner = self.learner(behavior)
             hits = [self._hit_of_span(learner, bout.recording, bout.start, bout.stop, "sentence") for bout in found]
         return {"hits": hits, "meaning": found.meaning, "share": found.share}
-
-    def _sentence_search(self) -> SentenceSearch:
-        with self._lock:
-            if self._sentences is None:
-                self._sentences = SentenceSearch(self.store, list(self.rows.values()), programs=self.programs)
-            return self._sentences
 
     def proposals(self, *, behavior: str, annotator: str = "", k: int = 6) -> dict[str, Any]:
         """What to look at next. What another annotator was shown within a minute is left out."""

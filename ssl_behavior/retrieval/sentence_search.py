@@ -36,6 +36,8 @@ _TOGETHER = 8_000_000
 """Numbers of one attribute that are evaluated at once, over the rows of a recording."""
 _AT_ONCE = 65_536
 """Frames of several rows that are searched at once."""
+KEPT_BYTES = 1_000_000_000
+"""Memory for values of programs. Those of two animals in 6 million frames take 720 MB."""
 _STAGE = "Searching"
 
 
@@ -188,7 +190,7 @@ class SentenceSearch:
         unit: Unit = "scene",
         programs: str | Path | None = None,
         others: Literal["nearest", "each"] = "nearest",
-        most_bytes: int = 0,
+        most_bytes: int = KEPT_BYTES,
     ) -> None:
         self.store = store
         self.rows = unit_rows(store.rows, unit, store.individuals) if rows is None else list(rows)
@@ -464,7 +466,9 @@ def find_bouts(
     rows = unit_rows(opened.select(ids) if ids else opened.rows, check_unit(unit), opened.individuals)
     if others not in ("nearest", "each"):
         raise InputError(f"`others` must be nearest or each, got {others!r}")
-    search = SentenceSearch(opened, rows, programs=programs, others="each" if others == "each" else "nearest")
+    search = SentenceSearch(
+        opened, rows, programs=programs, others="each" if others == "each" else "nearest", most_bytes=0
+    )
     with progress_if(verbose) as progress:
         return search.find(
             sentence, k, gap_seconds=gap_seconds, least_seconds=least_seconds, seed=seed, progress=progress
