@@ -1,7 +1,7 @@
 """`Sentences`: the search for sentences of a session, which evaluates the task programs before the first one."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -21,10 +21,17 @@ class Sentences:
     store : the recordings.
     rows : rows to search.
     programs : Python file with programs of the user's own.
+    busy : lock that others hold while somebody waits for them: nothing is evaluated in the background meanwhile.
     """
 
-    def __init__(self, store: Store, rows: Sequence[EmbeddingRow], programs: str | Path | None) -> None:
-        self._store, self._rows, self._programs = store, rows, programs
+    def __init__(
+        self,
+        store: Store,
+        rows: Sequence[EmbeddingRow],
+        programs: str | Path | None,
+        busy: AbstractContextManager[object],
+    ) -> None:
+        self._store, self._rows, self._programs, self._busy = store, rows, programs, busy
         self._search: SentenceSearch | None = None
         self._lock = Lock()
         self._closed = False
@@ -46,7 +53,11 @@ class Sentences:
     def _prepare(self) -> None:
         # A sentence that needs what fails here raises the error again.
         with suppress(InputError):
-            self._made().prepare(going=lambda: not self._closed)
+            self._made().prepare(self._going)
+
+    def _going(self) -> bool:
+        with self._busy:
+            return not self._closed
 
     def close(self) -> None:
         """Stop evaluating."""

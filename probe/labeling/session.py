@@ -123,7 +123,7 @@ class LabelSession:
         self._learners: dict[str, Learner] = {}
         self._fitted: dict[str, int] = {}
         self.estimates = Estimates(self.decisions, seed)
-        self._sentences = Sentences(self.store, list(self.rows.values()), programs)
+        self._sentences = Sentences(self.store, list(self.rows.values()), programs, self._lock)
         self._shown: dict[tuple[str, int], tuple[str, float]] = {}
         self._own_programs = load_programs(programs)[0] if programs is not None else {}
         self._failure: Exception | None = None

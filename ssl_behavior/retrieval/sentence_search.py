@@ -38,6 +38,8 @@ _AT_ONCE = 65_536
 """Frames of several rows that are searched at once."""
 KEPT_BYTES = 1_000_000_000
 """Memory for values of programs. Those of two animals in 6 million frames take 720 MB."""
+_MOST_SETS = 64
+"""Sets of programs, each of a frame rate, that are not made again."""
 _STAGE = "Searching"
 
 
@@ -164,6 +166,8 @@ def _apart(ranked: list[_Hit]) -> list[_Hit]:
 
 class SentenceSearch:
     """Search of a store for sentences. The first search fits the body length; later ones begin at once.
+
+    Values of programs are kept: a later sentence over the same programs compares them with its numbers alone.
 
     Safe to use from several threads.
 
@@ -332,13 +336,16 @@ class SentenceSearch:
 
     def _sets(self, programs: tuple[str, ...], fps: float) -> tuple[ProgramSet, ...]:
         """Sets of some programs at a frame rate, with the fitted numbers."""
-        if (programs, fps) not in self._restricted:
+        sets = self._restricted.get((programs, fps))
+        if sets is None:
             sets = self.names.restricted(programs).sets_at(fps)
             for own in sets:
                 own.in_cm.fill_(self.unit == "cm")
                 own.body_length.fill_(self.body_length)
+            if len(self._restricted) == _MOST_SETS:
+                self._restricted.clear()
             self._restricted[programs, fps] = sets
-        return self._restricted[programs, fps]
+        return sets
 
     @staticmethod
     def _signal(names: AttributeNames, number: int, column: int) -> Signal:
@@ -360,7 +367,7 @@ class SentenceSearch:
     def _valued(self, sentence: Sentence, names: Iterable[str]) -> Iterator["_Valued"]:
         for rows in self._parts(names):
             signals = [self._signals_of(sentence, row) for row in rows]
-            wanted = {signal for own in signals for some in own for signal in some}
+            wanted = dict.fromkeys(signal for own in signals for some in own for signal in some)
             values = self._signals.of(rows, wanted)
             scale = self.store.row(rows[0].recording).px_per_cm
             for place, (row, own) in enumerate(zip(rows, signals, strict=True)):
@@ -373,16 +380,14 @@ class SentenceSearch:
 
     def _bouts(self, sentence: Sentence, rows: Sequence["_Valued"]) -> Iterator[_Spans]:
         """Bouts of each row, found in all of them at once."""
-        fps, space = rows[0].row.fps, sentence.spacing(rows[0].row.fps) if len(rows) > 1 else 0
+        first, space = rows[0], sentence.spacing(rows[0].row.fps) if len(rows) > 1 else 0
         stops = np.cumsum([own.row.frames + space for own in rows])
         margins = {}
         for number, condition in enumerate(sentence.conditions):
             planes = [_joined(some, space) for some in zip(*(own.values[number] for own in rows), strict=True)]
-            unknown = np.full(stops[-1], np.nan, np.float32)
-            margins[condition] = (
-                sentence.margin(condition, planes, rows[0].px_per_cm, self.body_length) if planes else unknown
-            )
-        start, stop, margin = sentence.bouts(margins, fps)
+            planes = planes or [np.full(stops[-1], np.nan, np.float32)]
+            margins[condition] = sentence.margin(condition, planes, first.px_per_cm, self.body_length)
+        start, stop, margin = sentence.bouts(margins, first.row.fps)
         edges = np.searchsorted(start, [0, *stops])
         for place, (one, two) in enumerate(pairwise(edges)):
             offset = stops[place] - rows[place].row.frames - space
@@ -406,10 +411,12 @@ class _Valued:
 def _several(rows: Iterable[_Valued]) -> Iterator[list[_Valued]]:
     """Neighboring rows of one kind, as many as are searched at once: of short ones, the calls cost most."""
     some: list[_Valued] = []
+    frames = 0
     for own in rows:
-        if some and (own.kind != some[0].kind or sum(one.row.frames for one in [*some, own]) > _AT_ONCE):
+        frames += own.row.frames
+        if some and (own.kind != some[0].kind or frames > _AT_ONCE):
             yield some
-            some = []
+            some, frames = [], own.row.frames
         some.append(own)
     if some:
         yield some
