@@ -17,6 +17,7 @@ from ssl_behavior.arguments import check_number, several, whole_number
 from ssl_behavior.bouts import Span
 from ssl_behavior.embeddings_folder import EmbeddingRow, rows_by_recording, unit_rows
 from ssl_behavior.errors import InputError
+from ssl_behavior.mapped_arrays import release_pages
 from ssl_behavior.programs import ProgramsConfig, ProgramSet, with_programs_of
 from ssl_behavior.programs.attribute_names import AttributeNames
 from ssl_behavior.programs.sentence import GAP_SECONDS, LEAST_SECONDS, Sentence, read_sentence
@@ -317,6 +318,7 @@ class SentenceSearch:
             if not going():
                 break
             self._signals.prepare(rows, list(dict.fromkeys(signals)))
+        release_pages(self.store.keypoints)
 
     @contextmanager
     def _first(self) -> Iterator[None]:
