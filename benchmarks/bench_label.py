@@ -10,12 +10,16 @@ Simulated embeddings (`simulated_embeddings.py`, float16) and a store of two mic
 - ready: until the first proposals are there, with the segments made anew, and with those of the first start;
 - answer: from an answer (yes and no in turn) until the next six proposals are there, median and 95th percentile; the
   mean time of the processor, too, which other programs on the machine change less;
-- search: similar bouts of a bout, and of a sentence over task programs; trust: the estimates; timeline of a recording.
+- search: similar bouts of a bout; trust: the estimates; timeline of a recording;
+- sentence over two task programs that no frame fulfills, so that all frames are looked at, and the mean time of the
+  processor: the first one of a server that evaluated no program yet, one with a new program, later ones with other
+  numbers, later ones with other programs; and how long it takes until all programs are evaluated in the background.
 
-Bare products, measured in the same run while the server waits: one product of all segments' points and a vector; and an
-answer's products, of which there are seven of these (one to score, six for the diversity of six proposals), thirty
-pairs of products with the frames that a head is fitted to, and one second moment of these frames. Memory is the peak of
-the server, with and without mapped files. The last line of stdout is one JSON object.
+Bare operations, measured in the same run while the server waits: one product of all segments' points and a vector; and
+an answer's products, of which there are seven of these (one to score, six for the diversity of six proposals), thirty
+pairs of products with the frames that a head is fitted to, and one second moment of these frames. Of a sentence: the
+comparisons of two arrays of all frames, and the runs of what fulfills both; of one with a new program, a copy of all
+keypoints. Memory is the peak of the server, with and without mapped files. The last line of stdout is one JSON object.
 """
 
 import argparse
@@ -52,7 +56,10 @@ SEGMENT_SECONDS, FPS = 1.5, 30.0
 BACKGROUND_FRAMES, FRAMES_PER_ANSWER = 4_000, 12
 SCORED, FITTED = 7, 30
 """Products of an answer: with all segments, and pairs with the fitted frames."""
-KINDS = ("search", "timeline", "trust", "sentence")
+SENTENCE, OTHER_PROGRAMS = "following > {} and speed.resident > {} px/s", "{}.resident > {} and {}.intruder > {}"
+NEVER = 1e4
+PROGRAMS = ("facing_angle", "nose_movement", "approach_velocity", "elongation", "turning", "acceleration")
+IDLE_SECONDS = 1.0
 GB = 1e9
 
 
@@ -181,17 +188,65 @@ def searched(server: Server, repeats: int = 15) -> dict[str, float]:
         "search": lambda row: server.post("/api/search", behavior=name, row=row, start=300, stop=360, k=20),
         "timeline": lambda row: server.get("/api/timeline", behavior=name, row=row),
         "trust": lambda row: server.get("/api/trust", behavior=name),
-        "sentence": lambda row: server.post("/api/sentence", behavior=name, text="speed.resident > 20 px/s", k=20),
     }
-    jobs = {kind: job for kind, job in jobs.items() if kind in KINDS}
     result: dict[str, float] = {}
     for kind, job in jobs.items():
         own: list[float] = []
-        for number in chosen if kind != "sentence" else chosen[:4]:
+        for number in chosen:
             with timed(own):
                 job(rows[number])
         result |= {f"{kind}_first_s": own[0], f"{kind}_s": statistics.median(own[1:])}
     return result
+
+
+def sentences(server: Server, name: str, texts: list[str]) -> dict[str, float]:
+    """Median time of sentences that nothing fulfills, and the mean time of the processor."""
+    times: list[float] = []
+    before = server.processor_s()
+    for text in texts:
+        with timed(times):
+            found = server.post("/api/sentence", behavior=BEHAVIOR["name"], text=text, k=20)
+        assert not found["hits"], f"{text!r} is fulfilled: not all frames were looked at"
+    processor = (server.processor_s() - before) / len(texts)
+    return {f"{name}_s": statistics.median(times), f"{name}_processor_s": processor}
+
+
+def first_sentences(server: Server) -> dict[str, float]:
+    """Times of sentences before the programs are evaluated, and of the evaluation that goes on in the background."""
+    result = sentences(server, "sentence_first", [SENTENCE.format(0.7, 20)])
+    result |= sentences(server, "sentence_new_program", [f"body_overlap > {NEVER}"])
+    start = time.perf_counter()
+    while True:
+        before = server.processor_s()
+        time.sleep(IDLE_SECONDS)
+        if server.processor_s() - before < IDLE_SECONDS / 20:
+            prepared = time.perf_counter() - start - IDLE_SECONDS
+            return result | {"sentences_prepared_s": prepared}
+
+
+def later_sentences(server: Server) -> dict[str, float]:
+    """Median times with the programs of the first sentence and other numbers, and with all other programs in turn."""
+    same = [SENTENCE.format(0.6 + number / 100, 30 - number) for number in range(9)]
+    pairs = [(one, two) for one in PROGRAMS for two in PROGRAMS if one != two]
+    other = [OTHER_PROGRAMS.format(one, NEVER, two, NEVER) for one, two in pairs]
+    return sentences(server, "sentence", same) | sentences(server, "sentence_other_programs", other)
+
+
+def bare_sentences(store: Store) -> dict[str, float]:
+    """Seconds of comparisons and runs over two arrays of all frames, and of a copy of the keypoints."""
+    one, two = np.random.default_rng(0).random((2, store.num_frames), dtype=np.float32)
+
+    def compared() -> np.ndarray:
+        return np.flatnonzero(np.diff((one > 0.999) & (two > 0.999)))
+
+    def copied() -> None:
+        for row in store.rows:
+            np.array(store.keypoints[row.slice])
+
+    return {
+        name: statistics.median(seconds(job) for _ in range(5))
+        for name, job in (("comparisons_s", compared), ("keypoints_copy_s", copied))
+    }
 
 
 def bare_products(frames: int, dim: int, answers: int) -> dict[str, float]:
@@ -211,15 +266,18 @@ def measure(options: argparse.Namespace, folder: Path, project: Path) -> dict[st
     result: dict[str, Any] = {
         "first_page_s": server.first_page_s, "project_s": server.project_s, "ready_s": server.ready_s(),
     }  # fmt: skip
+    result |= first_sentences(server)
     result |= {f"making_{name}": value for name, value in server.end().items()}
     server = Server(store, embeddings, project, options.threads)
     result |= {"next_first_page_s": server.first_page_s, "next_project_s": server.project_s}
     result["next_ready_s"] = server.ready_s()
     result |= answered(server, options.answers)
-    bare = bare_products(options.frames, options.dim, options.answers)
-    result |= searched(server) | bare | server.end()
+    bare = bare_products(options.frames, options.dim, options.answers) | bare_sentences(Store(store))
+    result |= searched(server) | later_sentences(server) | bare | server.end()
     result["answer_ratio"] = result["answer_s"] / bare["answer_products_s"]
     result["search_ratio"] = result["search_s"] / bare["segments_product_s"]
+    result["sentence_ratio"] = result["sentence_s"] / bare["comparisons_s"]
+    result["sentence_new_program_ratio"] = result["sentence_new_program_s"] / bare["keypoints_copy_s"]
     return result
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 __all__ = [
     "CALIBRATION_BINS",
@@ -95,6 +94,9 @@ def average_precision(positive: np.ndarray, score: np.ndarray) -> float | None:
     """Average precision of `score` [frames] for the bool `positive` [frames]; None if there is no positive frame."""
     if not positive.any():
         return None
+    # Takes a second to import, and many who import this module score nothing.
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(positive, score))
 
 

@@ -246,11 +246,26 @@ def arena_of(keypoints: np.ndarray, resolution_px: tuple[float, float] | None) -
     if resolution_px is not None:
         return np.array([0.0, 0.0, *resolution_px], dtype=np.float32)
     sample = keypoints[:: max(1, len(keypoints) // _ARENA_SAMPLE_FRAMES)].reshape(-1, 2)
-    sample = sample[observed_points(sample)]
+    observed = observed_points(sample)
+    sample = sample if observed.all() else sample[observed]
     if not len(sample):
         return np.array([0.0, 0.0, 1.0, 1.0], dtype=np.float32)
-    low, high = np.percentile(sample, _ARENA_PERCENTILES, axis=0)
-    return np.concatenate([low, np.maximum(high, low + 1.0)]).astype(np.float32)
+    low, high = ([_percentile(column, percent) for column in sample.T] for percent in _ARENA_PERCENTILES)
+    return np.concatenate([low, np.maximum(high, np.add(low, 1.0))]).astype(np.float32)
+
+
+def _percentile(values: np.ndarray, percent: float) -> float:
+    """`np.percentile` of one column, in a fraction of its time: numpy is fast where it partitions at one place alone.
+
+    >>> _percentile(np.array([4.0, 1.0, 2.0]), 75.0)
+    3.0
+    """
+    place = (len(values) - 1) * (percent / 100)
+    above = min(int(place) + 1, len(values) - 1)
+    ordered = np.partition(values, above)
+    low, high = ordered[: max(above, 1)].max(), ordered[above]
+    share, step = place - int(place), np.float64(high - low)
+    return float(low + step * share if share < 0.5 else high - step * (1 - share))
 
 
 def _window(
@@ -264,11 +279,15 @@ def _window(
 ) -> dict[str, np.ndarray]:
     """One window; `scale` is frames per second and pixels per cm."""
     fps, px_per_cm = scale
-    keypoints = np.full((frames, *inside.shape[1:]), np.nan, dtype=np.float32)
-    before = max(0, -start)
-    keypoints[before : before + len(inside)] = inside
+    if len(inside) == frames:
+        keypoints = np.array(inside, dtype=np.float32)
+    else:
+        keypoints = np.full((frames, *inside.shape[1:]), np.nan, dtype=np.float32)
+        before = max(0, -start)
+        keypoints[before : before + len(inside)] = inside
     observed = observed_points(keypoints)
-    keypoints[~observed] = 0.0
+    if not observed.all():
+        keypoints[~observed] = 0.0
     frame = np.arange(start, start + frames)
     return {
         "keypoints": keypoints,

@@ -15,8 +15,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from rich.table import Table
-from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
-from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from probe.annotators.annotator_probe import AnnotatorProbe, annotated_frames, recordings_labeled_by
@@ -117,6 +115,10 @@ def ordered(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     distance = similarity.max() - similarity
     np.fill_diagonal(distance, 0.0)
+    # Takes half a second to import, and saved probes, which import this module, draw nothing.
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
     joined = linkage(squareform(distance, checks=False), method="average", optimal_ordering=True)
     return joined, leaves_list(joined)
 
@@ -149,6 +151,8 @@ def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
 
 
 def _draw_tree(axis: Any, joined: np.ndarray, count: int) -> None:
+    from scipy.cluster.hierarchy import dendrogram
+
     dendrogram(joined, ax=axis, no_labels=True, color_threshold=0, above_threshold_color="#444444")
     # Leaves of the dendrogram are 10 units apart, starting at 5, in line with the cells below.
     axis.set_xlim(0, 10 * count)

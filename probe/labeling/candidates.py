@@ -14,6 +14,7 @@ from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_json, write_json
+from ssl_behavior.mapped_arrays import release_pages
 from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = ["CandidateConfig", "Candidates", "find_candidates", "open_candidates"]
@@ -136,6 +137,7 @@ def find_candidates(
         space,
     )
     _save(found, embeddings, folder, config)
+    release_pages(embeddings.array)
     return found
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from probe.labeling.decisions import OPEN, UNSURE, YES
 from probe.labeling.learner import Learner, Pick
 from probe.labeling.project import SpanDecision
+from probe.labeling.sentences import Sentences
 from probe.labeling.state import STALE_EVENTS, LabelState
 from ssl_behavior.errors import InputError
-from ssl_behavior.retrieval import SentenceSearch
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store
 
@@ -44,9 +44,17 @@ class Finder:
     """
 
     def __init__(self, state: LabelState, store: Store, programs: str | Path | None) -> None:
-        self._state, self._store, self._programs = state, store, programs
-        self._sentences: SentenceSearch | None = None
+        self._state = state
+        self._sentences = Sentences(store, list(state.rows.values()), programs, state.lock)
         self._shown: dict[tuple[str, int], tuple[str, float]] = {}
+
+    def prepare(self) -> None:
+        """Evaluate task programs for sentences, in the background."""
+        self._sentences.prepare()
+
+    def close(self) -> None:
+        """Stop evaluating."""
+        self._sentences.close()
 
     def search(self, *, behavior: str, row: str, start: int, stop: int, k: int) -> dict[str, Any]:
         """The segments most similar to a bout: by the cosine between mean standardized embeddings.
@@ -81,17 +89,11 @@ class Finder:
         """
         self._state.check_behavior(behavior)
         self._state.candidates()
-        found = self._sentence_search().find(text, k)
+        found = self._sentences.find(text, k)
         with self._state.lock:
             learner = self._state.learner(behavior)
             hits = [self._hit_of_span(learner, bout.recording, bout.start, bout.stop, "sentence") for bout in found]
         return {"hits": hits, "meaning": found.meaning, "share": found.share}
-
-    def _sentence_search(self) -> SentenceSearch:
-        with self._state.lock:
-            if self._sentences is None:
-                self._sentences = SentenceSearch(self._store, list(self._state.rows.values()), programs=self._programs)
-            return self._sentences
 
     def proposals(self, *, behavior: str, annotator: str = "", k: int = 6) -> dict[str, Any]:
         """What to look at next. What another annotator was shown within a minute is left out."""

@@ -100,6 +100,7 @@ class LabelSession:
 
     def close(self) -> None:
         """Close the project's file."""
+        self._finder.close()
         self.log.close()
 
     # --- preparing
@@ -116,6 +117,7 @@ class LabelSession:
             )
             warm_up(found)
             state.set_candidates(found)
+            self._finder.prepare()
         except Exception as error:  # noqa: BLE001 - raised by the next request
             state.failure = error
         finally:

@@ -256,8 +256,8 @@ class ProgramSet(nn.Module):
 
     def _lone(self, windows: Tensor, arena: Tensor, scale: Tensor) -> list[Pose]:
         """The pose of each animal alone, of some windows."""
-        # Every coordinate a plane of its own in memory: all operations run along time.
-        planes = torch.stack(windows.flatten(-3).unbind(-1))
+        # Every coordinate a plane of its own in memory: all operations run along time. A matrix is transposed fast.
+        planes = windows.reshape(-1, windows.shape[2:].numel()).t().contiguous().unflatten(1, windows.shape[:2])
         planes = planes / scale.unsqueeze(-1) if self.unit == "cm" else planes
         keypoints = planes.unflatten(0, windows.shape[2:]).permute(3, 4, 0, 1, 2)
         body_length, unit = self._numbers

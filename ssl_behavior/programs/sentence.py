@@ -98,7 +98,7 @@ class Sentence:
                     problem += f"{has} none: write {in_px}, or import with `px_per_cm`"
                     fail_at(self.text, quantity.place, problem)
         for condition in self.conditions if rows else ():
-            limits = [self._limits(condition, row.px_per_cm) for row in rows]
+            limits = [self._limits(condition, scale) for scale in dict.fromkeys(row.px_per_cm for row in rows)]
             if all(low >= high for low, *others in limits for high in others or [np.inf]):
                 fail_at(self.text, condition.numbers[0].place, _EMPTY_RANGE)
 
@@ -119,17 +119,25 @@ class Sentence:
         size = size if size > 0 else 1.0
         return reduce(_either, [_compared(own, condition.operator, limits, size) for own in values])
 
+    def spacing(self, fps: float) -> int:
+        """Unknown frames to put between rows that `bouts` takes as one: no bout is then in two of them."""
+        return self._frames(self.tree.seconds, fps)[1] + 1
+
     def bouts(self, margins: dict[Comparison, np.ndarray], fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First frame, frame after the last, and mean margin of the bouts of a row, each [bout].
 
         Parameters
         ----------
-        margins : of every condition, float32 [frames] of the whole recording.
+        margins : of every condition, float32 [frames] of the whole recording, or of several with `spacing` after each.
         """
         found = self._margins(self.tree.part, margins, fps)
         start, stop = _spans(found > 0, *self._frames(self.tree.seconds, fps))
-        total = np.concatenate([[0.0], np.cumsum(np.fmax(found, 0.0), dtype=np.float64)])
-        return start, stop, (total[stop] - total[start]) / np.maximum(stop - start, 1)
+        if not len(start):
+            return start, stop, np.zeros(0)
+        # The sum of each bout's own frames: it does not depend on what comes before.
+        exceeded = np.append(np.fmax(found, 0.0), np.float32(0.0)).astype(np.float64)
+        total = np.add.reduceat(exceeded, np.stack([start, stop], axis=1).ravel())[::2]
+        return start, stop, total / (stop - start)
 
     def _margins(self, node: Node, margins: dict[Comparison, np.ndarray], fps: float) -> np.ndarray:
         if isinstance(node, Comparison):
@@ -228,12 +236,13 @@ def _check_numbers(sentence: Sentence, condition: Comparison) -> None:
 
 def _compared(values: np.ndarray, operator: str, limits: Sequence[float], size: float) -> np.ndarray:
     """Margin of values [frames] against one limit, or two; what is not finite is unknown."""
-    values = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+    values = np.where(np.isfinite(values), values, np.float32(np.nan)).astype(np.float32, copy=False)
+    low, high = np.float32(limits[0]), np.float32(limits[-1])
     if operator == "between":
-        margin = np.minimum(values - np.float32(limits[0]), np.float32(limits[1]) - values)
+        margin = np.minimum(values - low, high - values)
     else:
-        margin = (values - np.float32(limits[0])) * np.float32(1 if operator[0] == ">" else -1)
-    margin = margin / np.float32(size)
+        margin = values - low if operator[0] == ">" else low - values
+    margin /= np.float32(size)
     margin[margin == 0] = -_TINY if operator in ("<", ">") else _TINY
     return margin
 

@@ -8,9 +8,9 @@ from typing import Any
 from ssl_behavior.arguments import several
 from ssl_behavior.bouts import Span
 from ssl_behavior.embedding_space import SpaceConfig
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, bout_columns, open_embeddings
+from ssl_behavior.embeddings_folder import Embeddings, open_embeddings
 from ssl_behavior.plots import search_hits
-from ssl_behavior.reprs import Described, data_frame
+from ssl_behavior.retrieval.bout_list import BoutList
 from ssl_behavior.retrieval.frame_index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import (
     EXCLUDE_SECONDS,
@@ -29,7 +29,7 @@ _BUILDING = Lock()
 """Two threads that search first do not build one index twice."""
 
 
-class Neighbors(Described, Sequence[NearBout]):
+class Neighbors(BoutList[NearBout]):
     """Bouts near to examples, the nearest first.
 
     Parameters
@@ -37,15 +37,6 @@ class Neighbors(Described, Sequence[NearBout]):
     bouts : the bouts.
     rows : their rows in the embeddings.
     """
-
-    def __init__(self, bouts: Sequence[NearBout], rows: Sequence[EmbeddingRow]) -> None:
-        self.bouts, self.rows = tuple(bouts), tuple(rows)
-
-    def __len__(self) -> int:
-        return len(self.bouts)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self.bouts[place]
 
     def to_frame(self) -> Any:
         """A pandas DataFrame: recording, agent and target where rows have them, frames, seconds, distance.
@@ -55,12 +46,7 @@ class Neighbors(Described, Sequence[NearBout]):
         InputError
             If pandas is not installed.
         """
-        columns = bout_columns(self.rows, [bout.start for bout in self.bouts], [bout.stop for bout in self.bouts])
-        columns |= {
-            "nearest_frame": [bout.frame for bout in self.bouts],
-            "distance": [bout.distance for bout in self.bouts],
-        }
-        return data_frame(columns)
+        return self._frame_with(nearest_frame="frame", distance="distance")
 
     def plot(self, **options: Any) -> Any:
         """Draw the bouts along the time of their recordings, with the distance as color.

@@ -1,26 +1,28 @@
 """Search for the bouts that a sentence over task programs describes, such as "following > .7 and speed > 20 cm/s"."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby, pairwise
 from math import isfinite
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any, Literal
 
 import numpy as np
 
 from ssl_behavior.arguments import check_number, several, whole_number
 from ssl_behavior.bouts import Span
-from ssl_behavior.embeddings_folder import EmbeddingRow, bout_columns, rows_by_recording, unit_rows
+from ssl_behavior.embeddings_folder import EmbeddingRow, rows_by_recording, unit_rows
 from ssl_behavior.errors import InputError
+from ssl_behavior.mapped_arrays import release_pages
 from ssl_behavior.programs import ProgramsConfig, ProgramSet, with_programs_of
 from ssl_behavior.programs.attribute_names import AttributeNames
-from ssl_behavior.programs.recording_blocks import recording_blocks
 from ssl_behavior.programs.sentence import GAP_SECONDS, LEAST_SECONDS, Sentence, read_sentence
-from ssl_behavior.programs.sentence_syntax import Comparison
-from ssl_behavior.reprs import Described, data_frame
+from ssl_behavior.retrieval.bout_list import BoutList
+from ssl_behavior.retrieval.signals import Signal, Signals
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import Progress, counted, no_progress, progress_if
@@ -32,7 +34,13 @@ __all__ = ["FoundBout", "FoundBouts", "SentenceSearch", "find_bouts"]
 _SPREAD = 8
 """Recordings that eight bouts and more come from, at least, if the search stops early."""
 _TOGETHER = 8_000_000
-"""Numbers of one condition that are held in memory, over the rows of a recording."""
+"""Numbers of one attribute that are evaluated at once, over the rows of a recording."""
+_AT_ONCE = 65_536
+"""Frames of several rows that are searched at once."""
+KEPT_BYTES = 1_000_000_000
+"""Memory for values of programs. Those of two animals in 6 million frames take 720 MB."""
+_MOST_SETS = 64
+"""Sets of programs, each of a frame rate, that are not made again."""
 _STAGE = "Searching"
 
 
@@ -49,7 +57,7 @@ class FoundBout(Span):
     margin: float
 
 
-class FoundBouts(Described, Sequence[FoundBout]):
+class FoundBouts(BoutList[FoundBout]):
     """Bouts that a sentence describes, the clearest first.
 
     Parameters
@@ -72,24 +80,14 @@ class FoundBouts(Described, Sequence[FoundBout]):
         recordings: int,
         all_recordings: int,
     ) -> None:
-        self.bouts, self.rows, self.meaning = tuple(bouts), tuple(rows), meaning
-        self.frames, self.fulfilled, self.recordings, self.all_recordings = (
-            frames,
-            fulfilled,
-            recordings,
-            all_recordings,
-        )
+        super().__init__(bouts, rows)
+        self.meaning, self.frames, self.fulfilled = meaning, frames, fulfilled
+        self.recordings, self.all_recordings = recordings, all_recordings
 
     @property
     def share(self) -> float:
         """Share of the frames looked at that are in a bout, also in bouts that are not among `bouts`."""
         return self.fulfilled / self.frames if self.frames else 0.0
-
-    def __len__(self) -> int:
-        return len(self.bouts)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self.bouts[place]
 
     def to_frame(self) -> Any:
         """A pandas DataFrame: recording, agent and target where rows have them, frames, seconds, margin.
@@ -99,8 +97,7 @@ class FoundBouts(Described, Sequence[FoundBout]):
         InputError
             If pandas is not installed.
         """
-        columns = bout_columns(self.rows, [bout.start for bout in self.bouts], [bout.stop for bout in self.bouts])
-        return data_frame(columns | {"margin": [bout.margin for bout in self.bouts]})
+        return self._frame_with(margin="margin")
 
     def _headline(self) -> str:
         return f"FoundBouts: {counted(len(self), 'bout')} of {self.meaning}"
@@ -111,37 +108,47 @@ class FoundBouts(Described, Sequence[FoundBout]):
 
 
 _Hit = tuple[FoundBout, EmbeddingRow]
+_Spans = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""First frame, frame after the last, and margin of the bouts of a row, each [bout]."""
 
 
 @dataclass
 class _Found:
-    """What the recordings looked at gave: bouts of each, the clearest first, and counts of frames."""
+    """What the recordings looked at gave: bouts of each, the clearest first, and counts of frames.
 
-    of_recordings: list[list[_Hit]]
+    Parameters
+    ----------
+    k : number of bouts that are wanted; None = all.
+    """
+
+    k: int | None
+    of_recordings: list[list[_Hit]] = field(default_factory=list)
     frames: int = 0
     fulfilled: int = 0
+    usable: int = 0
+    """Bouts to choose from, if recordings share them out."""
 
-    def add(self, hits: list[_Hit], one_a_moment: bool) -> None:
-        """Add the bouts of a recording.
+    def add(self, rows: Iterable[tuple[EmbeddingRow, _Spans]]) -> None:
+        """Add the rows of a recording. With `k`, of bouts that overlap in several of them the clearest counts."""
+        hits: list[_Hit] = []
+        for row, (start, stop, margin) in rows:
+            self.frames += row.frames
+            self.fulfilled += int((stop - start).sum())
+            for one, two, clear in zip(start.tolist(), stop.tolist(), margin.tolist(), strict=True):
+                hits.append((FoundBout(row.id, one, two, margin=clear), row))
+        hits.sort(key=lambda hit: (-hit[0].margin, hit[0].start))
+        self.of_recordings.append(hits if self.k is None else _apart(hits))
+        self.usable += min(max(1, (self.k or 0) // _SPREAD), len(self.of_recordings[-1]))
 
-        Parameters
-        ----------
-        one_a_moment : of bouts that overlap in the rows of several animals or pairs, keep the clearest.
-        """
-        ranked = sorted(hits, key=lambda hit: (-hit[0].margin, hit[0].start))
-        self.of_recordings.append(_apart(ranked) if one_a_moment else ranked)
-
-    def enough(self, k: int | None) -> bool:
+    @property
+    def enough(self) -> bool:
         """Whether `k` bouts can be chosen without many from one recording."""
-        if k is None:
-            return False
-        from_each = max(1, k // _SPREAD)
-        return sum(min(from_each, len(own)) for own in self.of_recordings) >= k
+        return self.k is not None and self.usable >= self.k
 
-    def chosen(self, k: int | None) -> list[_Hit]:
+    def chosen(self) -> list[_Hit]:
         """The clearest of each recording, then the second of each, and so on; the clearest first."""
         ranked = [(place, -one[0].margin, one) for own in self.of_recordings for place, one in enumerate(own)]
-        picked = sorted(ranked, key=lambda entry: entry[:2])[:k]
+        picked = sorted(ranked, key=lambda entry: entry[:2])[: self.k]
         return [one for _, _, one in sorted(picked, key=lambda entry: entry[1])]
 
 
@@ -161,6 +168,8 @@ def _apart(ranked: list[_Hit]) -> list[_Hit]:
 class SentenceSearch:
     """Search of a store for sentences. The first search fits the body length; later ones begin at once.
 
+    Values of programs are kept: a later sentence over the same programs compares them with its numbers alone.
+
     Safe to use from several threads.
 
     Parameters
@@ -170,6 +179,7 @@ class SentenceSearch:
     unit : what a row describes, where no rows are given.
     programs : Python file with programs of your own.
     others : of three animals or more, toward which other one programs are measured, see `ProgramsConfig`.
+    most_bytes : memory for values of programs, which make later sentences over them fast; 0 = none are kept.
 
     Raises
     ------
@@ -185,6 +195,7 @@ class SentenceSearch:
         unit: Unit = "scene",
         programs: str | Path | None = None,
         others: Literal["nearest", "each"] = "nearest",
+        most_bytes: int = KEPT_BYTES,
     ) -> None:
         self.store = store
         self.rows = unit_rows(store.rows, unit, store.individuals) if rows is None else list(rows)
@@ -194,11 +205,14 @@ class SentenceSearch:
         skeleton = replace(store.skeleton, individuals=store.individuals)
         self.names = AttributeNames(replace(config, others=others), skeleton, self.rows[0].actors.unit)
         self._reader = WindowReader([(store, row) for row in store.rows], 1)
-        self._picks = {row.id: pick for pick, row in enumerate(store.rows)}
+        self._recordings = rows_by_recording(self.rows)
+        self._signals = Signals(self._reader, self.rows, self._sets, most_bytes)
         # Checks of the user's programs come before a search.
         self._not_able = self.names.sets[0].check_custom()
         self.names.sets[0].choose_unit(self._reader)
         self._fitting = Lock()
+        self._restricted: dict[tuple[tuple[str, ...], float], tuple[ProgramSet, ...]] = {}
+        self._running, self._turn = 0, Condition()
 
     @property
     def unit(self) -> Literal["px", "cm"]:
@@ -233,7 +247,7 @@ class SentenceSearch:
         for condition in sentence.conditions:
             if (name := sentence.reference(condition).facts.name) in self._not_able:
                 raise InputError(f"`sentence` {text!r}: {self._not_able[name]}")
-        sentence.check_scales([self.store.row(name) for name in dict.fromkeys(row.recording for row in self.rows)])
+        sentence.check_scales([self.store.row(name) for name in self._recordings])
         return sentence
 
     def find(
@@ -269,72 +283,153 @@ class SentenceSearch:
         sentence = self.read(text, gap_seconds=gap_seconds, least_seconds=least_seconds)
         if k is not None:
             whole_number(k, "k", 1)
-        recordings = rows_by_recording(self.rows)
-        names, found, sets = list(recordings), _Found([]), dict[float, tuple[ProgramSet, ...]]()
-        for place in numpy_generator(seed, "sentence search").permutation(len(names)):
-            rows = recordings[names[place]]
-            if (fps := rows[0].fps) not in sets:
-                sets[fps] = self._sets(sentence, fps)
-            found.add(self._search(sentence, sets[fps], rows, found), one_a_moment=k is not None)
-            progress(_STAGE, 1, len(names))
-            if found.enough(k):
-                progress(_STAGE, len(names) - len(found.of_recordings), len(names))
-                break
-        chosen, looked = found.chosen(k), len(found.of_recordings)
+        found, names = _Found(k), self._order(seed)
+        with self._first():
+            spans = groupby(self._spans(sentence, names), key=lambda one: one[0].recording)
+            for _, of_rows in spans:
+                found.add(of_rows)
+                progress(_STAGE, 1, len(names))
+                if found.enough:
+                    progress(_STAGE, len(names) - len(found.of_recordings), len(names))
+                    break
+        chosen = found.chosen()
         return FoundBouts(
             [bout for bout, _ in chosen], [row for _, row in chosen], sentence.meaning, found.frames, found.fulfilled,
-            looked, len(names),
+            len(found.of_recordings), len(names),
         )  # fmt: skip
 
-    def _sets(self, sentence: Sentence, fps: float) -> tuple[ProgramSet, ...]:
-        """Program sets of a sentence at a frame rate, with the fitted numbers."""
-        sets = sentence.names.sets_at(fps)
-        for own in sets:
-            own.in_cm.fill_(self.unit == "cm")
-            own.body_length.fill_(self.body_length)
+    def prepare(self, going: Callable[[], bool] = lambda: True) -> None:
+        """Evaluate programs ahead of the first sentence, as many as are kept; searches go first.
+
+        Parameters
+        ----------
+        going : False = stop.
+
+        Raises
+        ------
+        InputError
+            If a program of the user's file fails, or the file has changed.
+        """
+        places = (place for reference in self.names.references.values() for place in reference.places)
+        signals = [self._signal(self.names, place.number, place.column) for place in places]
+        for rows in self._parts(self._order(0)):
+            with self._turn:
+                self._turn.wait_for(lambda: not self._running)
+            if not going():
+                break
+            self._signals.prepare(rows, list(dict.fromkeys(signals)))
+        release_pages(self.store.keypoints)
+
+    @contextmanager
+    def _first(self) -> Iterator[None]:
+        """While a search runs, nothing is prepared."""
+        with self._turn:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._running -= 1
+                self._turn.notify_all()
+
+    def _order(self, seed: int) -> list[str]:
+        names = list(self._recordings)
+        return [names[place] for place in numpy_generator(seed, "sentence search").permutation(len(names))]
+
+    def _sets(self, programs: tuple[str, ...], fps: float) -> tuple[ProgramSet, ...]:
+        """Sets of some programs at a frame rate, with the fitted numbers."""
+        sets = self._restricted.get((programs, fps))
+        if sets is None:
+            sets = self.names.restricted(programs).sets_at(fps)
+            for own in sets:
+                own.in_cm.fill_(self.unit == "cm")
+                own.body_length.fill_(self.body_length)
+            if len(self._restricted) == _MOST_SETS:
+                self._restricted.clear()
+            self._restricted[programs, fps] = sets
         return sets
 
-    def _search(
-        self, sentence: Sentence, sets: Sequence[ProgramSet], rows: Sequence[EmbeddingRow], found: _Found
-    ) -> list[_Hit]:
-        """The bouts of a recording; its frames are counted."""
-        own: list[_Hit] = []
-        together = max(1, _TOGETHER // max(1, rows[0].frames))
-        for first in range(0, len(rows), together):
-            for row, margins in self._margins(sentence, sets, rows[first : first + together]):
-                start, stop, margin = sentence.bouts(margins, row.fps)
-                own += [
-                    (FoundBout(row.id, int(one), int(two), margin=float(clear)), row)
-                    for one, two, clear in zip(start, stop, margin, strict=True)
-                ]
-                found.frames += row.frames
-                found.fulfilled += int((stop - start).sum())
-        return own
+    @staticmethod
+    def _signal(names: AttributeNames, number: int, column: int) -> Signal:
+        own = names.sets[number]
+        return Signal(number, own.names[column], own.attribute_facts[column].name)
 
-    def _margins(
-        self, sentence: Sentence, sets: Sequence[ProgramSet], rows: Sequence[EmbeddingRow]
-    ) -> Iterator[tuple[EmbeddingRow, dict[Comparison, np.ndarray]]]:
-        """Margins of each condition, float32 [frames], for rows of one recording."""
-        pick = self._picks[rows[0].recording]
-        px_per_cm = self.store.rows[pick].px_per_cm
-        places = [
-            {condition: sentence.reference(condition).columns(row.actors) for condition in sentence.conditions}
-            for row in rows
-        ]
-        # Sets that no condition of these rows needs are not computed.
-        used = sorted({number for own in places for columns in own.values() for number, _ in columns})
-        made = [
-            {condition: np.full(row.frames, np.nan, np.float32) for condition in sentence.conditions} for row in rows
-        ]
-        blocks = recording_blocks([sets[number] for number in used], self._reader, pick, [row.actors for row in rows])
-        for start, block in blocks if used else ():
-            for own, columns_of, values in zip(made, places, block, strict=True):
-                for condition, columns in columns_of.items():
-                    planes = [values[used.index(number)][:, column].numpy() for number, column in columns]
-                    if planes:
-                        margin = sentence.margin(condition, planes, px_per_cm, self.body_length)
-                        own[condition][start : start + len(margin)] = margin
-        return iter(zip(rows, made, strict=True))
+    def _parts(self, names: Iterable[str]) -> Iterator[list[EmbeddingRow]]:
+        """Rows of one recording each, as many as are evaluated together."""
+        for name in names:
+            rows = self._recordings[name]
+            together = max(1, _TOGETHER // max(1, rows[0].frames))
+            yield from (rows[first : first + together] for first in range(0, len(rows), together))
+
+    def _spans(self, sentence: Sentence, names: Iterable[str]) -> Iterator[tuple[EmbeddingRow, _Spans]]:
+        """The rows of recordings in order, with their bouts."""
+        for rows in _several(self._valued(sentence, names)):
+            yield from zip((own.row for own in rows), self._bouts(sentence, rows), strict=True)
+
+    def _valued(self, sentence: Sentence, names: Iterable[str]) -> Iterator["_Valued"]:
+        for rows in self._parts(names):
+            signals = [self._signals_of(sentence, row) for row in rows]
+            wanted = dict.fromkeys(signal for own in signals for some in own for signal in some)
+            values = self._signals.of(rows, wanted)
+            scale = self.store.row(rows[0].recording).px_per_cm
+            for place, (row, own) in enumerate(zip(rows, signals, strict=True)):
+                yield _Valued(row, scale, [[values[signal][place] for signal in some] for some in own])
+
+    def _signals_of(self, sentence: Sentence, row: EmbeddingRow) -> list[list[Signal]]:
+        """Of each condition those that may fulfill it in a row; none = unknown."""
+        references = map(sentence.reference, sentence.conditions)
+        return [[self._signal(sentence.names, *place) for place in one.columns(row.actors)] for one in references]
+
+    def _bouts(self, sentence: Sentence, rows: Sequence["_Valued"]) -> Iterator[_Spans]:
+        """Bouts of each row, found in all of them at once."""
+        first, space = rows[0], sentence.spacing(rows[0].row.fps) if len(rows) > 1 else 0
+        stops = np.cumsum([own.row.frames + space for own in rows])
+        margins = {}
+        for number, condition in enumerate(sentence.conditions):
+            planes = [_joined(some, space) for some in zip(*(own.values[number] for own in rows), strict=True)]
+            planes = planes or [np.full(stops[-1], np.nan, np.float32)]
+            margins[condition] = sentence.margin(condition, planes, first.px_per_cm, self.body_length)
+        start, stop, margin = sentence.bouts(margins, first.row.fps)
+        edges = np.searchsorted(start, [0, *stops])
+        for place, (one, two) in enumerate(pairwise(edges)):
+            offset = stops[place] - rows[place].row.frames - space
+            yield start[one:two] - offset, stop[one:two] - offset, margin[one:two]
+
+
+@dataclass(frozen=True, eq=False)
+class _Valued:
+    """A row with the values that each condition of a sentence needs."""
+
+    row: EmbeddingRow
+    px_per_cm: float | None
+    values: list[list[np.ndarray]]
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Rows in which a sentence means the same have the same kind."""
+        return self.row.fps, self.px_per_cm, tuple(map(len, self.values))
+
+
+def _several(rows: Iterable[_Valued]) -> Iterator[list[_Valued]]:
+    """Neighboring rows of one kind, as many as are searched at once: of short ones, the calls cost most."""
+    some: list[_Valued] = []
+    frames = 0
+    for own in rows:
+        frames += own.row.frames
+        if some and (own.kind != some[0].kind or frames > _AT_ONCE):
+            yield some
+            some, frames = [], own.row.frames
+        some.append(own)
+    if some:
+        yield some
+
+
+def _joined(values: Sequence[np.ndarray], space: int) -> np.ndarray:
+    """Values of several rows, with so many unknown frames after each."""
+    if len(values) == 1:
+        return values[0]
+    gap = np.full(space, np.nan, np.float32)
+    return np.concatenate([part for own in values for part in (own, gap)])
 
 
 def find_bouts(
@@ -380,7 +475,9 @@ def find_bouts(
     rows = unit_rows(opened.select(ids) if ids else opened.rows, check_unit(unit), opened.individuals)
     if others not in ("nearest", "each"):
         raise InputError(f"`others` must be nearest or each, got {others!r}")
-    search = SentenceSearch(opened, rows, programs=programs, others="each" if others == "each" else "nearest")
+    search = SentenceSearch(
+        opened, rows, programs=programs, others="each" if others == "each" else "nearest", most_bytes=0
+    )
     with progress_if(verbose) as progress:
         return search.find(
             sentence, k, gap_seconds=gap_seconds, least_seconds=least_seconds, seed=seed, progress=progress

@@ -150,6 +150,15 @@ def test_the_arena_is_where_the_animals_go():
     assert (one[2:] > one[:2]).all()
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 201, 20_001])
+def test_the_arena_has_numpys_percentiles(frames):
+    keypoints = np.random.default_rng(frames).normal(300, 90, (frames, 1, 3, 2)).astype(np.float32)
+    keypoints[::7, :, 0] = np.nan
+    expected = np.nanpercentile(keypoints.reshape(-1, 2), (0.5, 99.5), axis=0).astype(np.float32).ravel()
+    expected[2:] = np.maximum(expected[2:], expected[:2] + 1)
+    np.testing.assert_array_equal(arena_of(keypoints, None), expected)
+
+
 def test_part_and_swapped_select_and_reverse(reader):
     batch = reader.sample(7, np.random.default_rng(0))
     assert torch.equal(batch.part(2, 5).keypoints, batch.keypoints[2:5]) and len(batch.part(2, 5)) == 3

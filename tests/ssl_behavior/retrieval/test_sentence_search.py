@@ -12,7 +12,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet, recording_blocks
 from ssl_behavior.programs.recording_blocks import pairs_of_actors
 from ssl_behavior.recording import Recording
-from ssl_behavior.retrieval import SentenceSearch, find_bouts
+from ssl_behavior.retrieval import SentenceSearch, find_bouts, sentence_search, signals
 from ssl_behavior.store import write_store
 from ssl_behavior.units import Actors, actors_of
 from ssl_behavior.windows import WindowReader
@@ -167,6 +167,101 @@ def test_bouts_do_not_depend_on_blocks(cages, monkeypatch):
     monkeypatch.setattr(recording_blocks, "_BLOCK_FRAMES", 199)
     assert len(whole) > 3
     assert {str(bout) for bout in find_bouts(store, text, None, verbose=False)} == {str(bout) for bout in whole}
+
+
+SENTENCES = (
+    "following > .05 for .3 s and not time_since_contact > 3 s or speed > 4 cm/s for 1 s",
+    "speed > 4 cm/s",
+    "not speed > 3 cm/s and nose_nose_distance between 1 and 9 cm",
+    "following > .1",
+)
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Names of the attributes that were evaluated, a list for each recording."""
+    names = []
+
+    def blocks(sets, *arguments):
+        names.append([name for own in sets for name in own.names])
+        return recording_blocks.recording_blocks(sets, *arguments)
+
+    monkeypatch.setattr(signals, "recording_blocks", blocks)
+    return names
+
+
+def facts(found):
+    bouts = [(bout.recording, bout.start, bout.stop, bout.margin) for bout in found]
+    return bouts, found.frames, found.fulfilled, found.recordings
+
+
+@pytest.mark.parametrize(("unit", "number"), [("scene", 3), ("animal", 2), ("pair", 3)])
+def test_kept_values_give_the_same_bouts(cages, unit, number):
+    store = cages(number, frames=(1013, 611, 200, 300))
+    signal = 4 * sum(row.frames for row in SentenceSearch(store, unit=unit).rows)
+    kept, few, ahead = (SentenceSearch(store, unit=unit, most_bytes=most) for most in (10**9, 2 * signal, 10**9))
+    ahead.prepare()
+    some = 0
+    for k in (None, 3, None):
+        for text in SENTENCES:
+            expected = facts(SentenceSearch(store, unit=unit, most_bytes=0).find(text, k))
+            assert facts(kept.find(text, k)) == facts(few.find(text, k)) == facts(ahead.find(text, k)) == expected
+            some += len(expected[0])
+    assert some > 20
+
+
+def test_a_later_sentence_evaluates_what_is_new_alone(cages, evaluated):
+    search = SentenceSearch(cages())
+    search.find("speed > 4", None)
+    assert len(evaluated) == 2 and evaluated[0] == ["speed.m1", "speed.m2"]
+    search.find("speed.m2 < 2 or speed > 9", None)
+    assert len(evaluated) == 2
+    search.find("speed > 4 and following.m1 > .5", None)
+    assert len(evaluated) == 4 and evaluated[2] == ["following.m1", "following.m2"]
+
+
+def test_programs_that_are_prepared_are_not_evaluated_again(cages, evaluated):
+    store = cages()
+    search = SentenceSearch(store)
+    search.prepare(going=lambda: False)
+    assert not evaluated
+    search.prepare()
+    assert len(evaluated) == 2 and set(evaluated[0]) == set(search.names.sets[0].names)
+    search.find("speed > 4 and wall_distance > 2", None)
+    assert len(evaluated) == 2
+    nothing = SentenceSearch(store, most_bytes=4 * store.num_frames - 1)
+    nothing.prepare()
+    assert len(evaluated) == 2
+    one = SentenceSearch(store, most_bytes=4 * store.num_frames)
+    one.prepare()
+    one.find("speed.m1 > 4", None)
+    assert len(evaluated) == 4
+    for _ in range(2):  # the newest stays
+        one.find("following.m1 > .5", None)
+    assert len(evaluated) == 6
+
+
+def test_values_of_a_store_are_not_those_of_another_with_its_names(dyad, tmp_path):
+    search, found = None, []
+    for seed in (1, 2):
+        store = write_store(tmp_path / "store", [dyad("a", 300, seed=seed)], overwrite=seed == 2)
+        search = SentenceSearch(store)
+        found.append(facts(search.find("speed > 40", None)))
+        assert found[-1] == facts(search.find("speed > 40", None))
+    assert found[0] != found[1]
+
+
+def test_no_bout_is_in_two_recordings(dyad, tmp_path, monkeypatch):
+    recordings = [dyad(f"r{n}", frames, seed=n) for n, frames in enumerate((1, 40, 3, 100, 12))]
+    store = write_store(tmp_path / "store", recordings)
+    text = "body_gap < 1e6 or (speed > 1e6 for .1 s)"
+    together = find_bouts(store, text, None, least_seconds=0.0, gap_seconds=3.0, verbose=False)
+    assert {(bout.recording, bout.start, bout.stop) for bout in together} == {
+        (row.id, 0, row.frames) for row in store.rows
+    }
+    monkeypatch.setattr(sentence_search, "_AT_ONCE", 1)
+    alone = find_bouts(store, text, None, least_seconds=0.0, gap_seconds=3.0, verbose=False)
+    assert facts(alone) == facts(together)
 
 
 def test_animals_with_themselves_have_their_own_values_alone(cages):
