@@ -13,9 +13,11 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
 import jaxtyping
+from beartype import BeartypeConf, beartype
 
 _original = jaxtyping.jaxtyped
 _AXES = _original("context")
+_checks = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 
 
 def jaxtyped(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -31,19 +33,19 @@ def _decorated(typechecker: Callable[..., Any], checked: Any) -> Any:
         return checked
     if not isinstance(checked, FunctionType) or _makes_values_later(checked):
         return _original(checked, typechecker=typechecker)
-    return _checked(typechecker, checked)
+    return _checked(checked)
 
 
 def _makes_values_later(fn: Callable[..., Any]) -> bool:
     return inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
 
 
-def _checked(typechecker: Callable[..., Any], fn: FunctionType) -> Callable[..., Any]:
+def _checked(fn: FunctionType) -> Callable[..., Any]:
     written = fn.__annotations__
     hints = {name: _resolved(hint, fn.__globals__) for name, hint in written.items()}
     fn.__annotations__ = hints
     try:
-        checked = typechecker(fn)
+        checked = _checks(fn)
     finally:
         fn.__annotations__ = written
     if not any(map(_has_arrays, hints.values())):
@@ -69,9 +71,9 @@ def _resolved(hint: Any, names: dict[str, Any]) -> Any:
 def _has_arrays(hint: Any) -> bool:
     if isinstance(hint, list):
         return any(map(_has_arrays, hint))
-    return (inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray)) or any(
-        map(_has_arrays, get_args(hint))
-    )
+    if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
+        return True
+    return any(map(_has_arrays, get_args(hint)))
 
 
 jaxtyping.jaxtyped = jaxtyped

@@ -7,7 +7,6 @@ import beartype
 import jaxtyping
 import pytest
 import torch
-from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float
 from torch import Tensor
 
@@ -103,8 +102,13 @@ def test_right_calls_pass():
     ],
 )  # fmt: skip
 def test_wrong_calls_raise(call):
-    with pytest.raises(BeartypeCallHintViolation):
+    with pytest.raises(jaxtyping.TypeCheckError):
         call()
+
+
+def test_mistakes_of_types_are_type_errors():
+    """As the plain library raises them, for instance for values of a damaged file."""
+    assert issubclass(jaxtyping.TypeCheckError, TypeError)
 
 
 def test_generators_are_checked_when_they_are_called():
