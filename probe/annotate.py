@@ -29,7 +29,7 @@ from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, LABELS_FILE, 
 from ssl_behavior.plots import ethogram
 from ssl_behavior.recording import StreamFacts
 from ssl_behavior.reprs import Described, data_frame
-from ssl_behavior.store import Store, open_store
+from ssl_behavior.store import Store, StoreRow, open_store
 from ssl_behavior.terminal import counted, listed, progress_if
 
 __all__ = ["Annotations", "annotate", "open_predictor"]
@@ -181,22 +181,14 @@ def annotate(
     InputError
         If probe, encoder and store do not fit together, or an argument is unknown.
     """
-    formats = several(format, "format")
-    if formats and out is None:
-        raise InputError("`format` needs `out`, the folder for the files")
-    formats = formats or ("csv",)
-    if unknown := [name for name in formats if name not in ANNOTATION_FORMATS]:
-        raise InputError(f"`format`: unknown format {unknown[0]!r}; known: {listed(list(ANNOTATION_FORMATS), 12)}")
+    formats = _checked_formats(several(format, "format"), out, overwrite)
     options = LabelOptions(
         streams=several(streams, "streams"), annotator=annotator, balanced=balanced,
         min_bout_frames=whole_number(minimum_bout_frames, "minimum_bout_frames", 1),
     )  # fmt: skip
-    if out is not None:
-        check_free(Path(out), overwrite, LABELS_FILE)
-    heads = None if probe is None else opened(probe, ProbeResults, "probe", Path)
-    folder = heads.folder if isinstance(heads, ProbeResults) else heads
-    recorded, chosen = open_store(store), several(recordings, "recordings")
-    rows = recorded.select(list(chosen)) if chosen else list(recorded.rows)
+    recorded = open_store(store)
+    rows = _chosen_rows(recorded, several(recordings, "recordings"))
+    folder = None if probe is None else _probe_folder(probe)
     machine = choose_device(device)
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch, progress_if(verbose) as progress:
         source = run_folder(run, recorded, Path(scratch) / "run", "run", progress)
@@ -207,3 +199,24 @@ def annotate(
         facts, ids = label_facts(predictor, options, summary), [row.id for row in rows]
         write_annotations(Path(out), labeled, ids, summary.streams, formats, facts, overwrite)
     return Annotations(labeled, summary.streams, summary.notes, None if out is None else Path(out))
+
+
+def _probe_folder(probe: ProbeResults | str | Path) -> Path | None:
+    heads = opened(probe, ProbeResults, "probe", Path)
+    return heads.folder if isinstance(heads, ProbeResults) else heads
+
+
+def _chosen_rows(store: Store, ids: Sequence[str]) -> list[StoreRow]:
+    """Rows of the recordings with these ids or globs; without any, all rows."""
+    return list(store.select(list(ids)) if ids else store.rows)
+
+
+def _checked_formats(formats: Sequence[str], out: str | Path | None, overwrite: bool) -> Sequence[str]:
+    """The formats of the files, which can be written to `out`; without any, CSV."""
+    if formats and out is None:
+        raise InputError("`format` needs `out`, the folder for the files")
+    if unknown := [name for name in formats if name not in ANNOTATION_FORMATS]:
+        raise InputError(f"`format`: unknown format {unknown[0]!r}; known: {listed(list(ANNOTATION_FORMATS), 12)}")
+    if out is not None:
+        check_free(Path(out), overwrite, LABELS_FILE)
+    return formats or ("csv",)

@@ -69,40 +69,55 @@ def embedding_map(
     InputError
         If shapes do not fit, numbers are not finite, or `map` is unknown or needs a package.
     """
-    if labels is not None and values is not None:
-        raise InputError("give `labels` or `values`, not both")
-    array = points if isinstance(points, np.ndarray) else np.asarray(points)
-    _check(array, map)
+    array = _checked(points if isinstance(points, np.ndarray) else np.asarray(points), map)
     rows = numpy_generator(seed, "points of a map").permutation(len(array))[: whole_number(most, "most", 1)]
-    given = labels if labels is not None else values
-    own = None if given is None else _of_rows(np.asarray(given), array, "values" if labels is None else "labels")[rows]
+    own = _labels_or_values(labels, values, array, rows)
     classes, known = _classes(own, names) if own is not None and labels is not None else ([], [])
     xy, (first, second), about = _mapped(array, rows, map, seed)
     ax = axes_for(ax, 6.6, 5.0)
-    style = {"s": 8 if len(rows) > 1000 else 16, "linewidths": 0, "alpha": 0.75, "rasterized": True}
     if own is None:
-        ax.scatter(*xy.T, c=PALETTE[0], **style)
+        _scatter(ax, xy, c=PALETTE[0])
     elif labels is None:
-        shown = np.ma.masked_invalid(own.astype(np.float64))
-        drawn = ax.scatter(*xy.T, c=shown, cmap=values_map(), plotnonfinite=True, **style)
-        ax.figure.colorbar(drawn, ax=ax, label=literal(legend)).solids.set_alpha(1.0)
+        _scatter_values(ax, xy, own, legend)
     else:
-        shades = class_colors([*known, _NONE], [background, _NONE], colors)
-        ax.scatter(*xy.T, c=[shades[name] for name in classes], **style)
-        _legend(ax, classes, shades, background, legend)
+        _scatter_classes(
+            ax, xy, classes, class_colors([*known, _NONE], [background, _NONE], colors), background, legend
+        )
     ax.set(xticks=[], yticks=[], xlabel=first, ylabel=second)
     ax.set_title(literal(title) or about, loc="left")
     ax.set_aspect("equal", adjustable="datalim")
     return ax
 
 
-def _check(points: np.ndarray, kind: str) -> None:
+def _scatter(ax: Any, xy: np.ndarray, **colors: Any) -> Any:
+    """Draw the points [row, 2], smaller ones where there are many."""
+    size = 8 if len(xy) > 1000 else 16
+    return ax.scatter(*xy.T, s=size, linewidths=0, alpha=0.75, rasterized=True, **colors)
+
+
+def _scatter_values(ax: Any, xy: np.ndarray, values: np.ndarray, legend: str) -> None:
+    """Draw the points [row, 2] with colors of their values [row], and the scale beside them."""
+    shown = np.ma.masked_invalid(values.astype(np.float64))
+    drawn = _scatter(ax, xy, c=shown, cmap=values_map(), plotnonfinite=True)
+    ax.figure.colorbar(drawn, ax=ax, label=literal(legend)).solids.set_alpha(1.0)
+
+
+def _scatter_classes(
+    ax: Any, xy: np.ndarray, classes: Sequence[str], shades: Mapping[str, Any], background: str, legend: str
+) -> None:
+    """Draw the points [row, 2] with colors of their classes [row], and the legend."""
+    _scatter(ax, xy, c=[shades[name] for name in classes])
+    _legend(ax, classes, shades, background, legend)
+
+
+def _checked(points: np.ndarray, kind: str) -> np.ndarray:
     if points.ndim != 2 or not len(points) or points.dtype.kind not in "fiu":
         raise InputError(f"`points` must be numbers [row, dim], got {points.dtype} {list(points.shape)}")
     if kind != "given":
         check_map(kind)
     elif points.shape[1] != 2:
         raise InputError(f"`map=given` needs points [row, 2], got {list(points.shape)}")
+    return points
 
 
 def _mapped(points: np.ndarray, rows: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, tuple[str, str], str]:
@@ -121,6 +136,15 @@ def _mapped(points: np.ndarray, rows: np.ndarray, kind: str, seed: int) -> tuple
     shares = [f" ({share:.0%} of the variance)" for share in mapped.shares] or ["", ""]
     axes = tuple(f"{_AXES[kind]} {number + 1}{share}" for number, share in enumerate(shares))
     return mapped.xy, (axes[0], axes[1]), "" if kind == "pca" else mapped.about
+
+
+def _labels_or_values(labels: Any, values: Any, points: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """Those of the rows, from the one that is given; None = neither."""
+    if labels is not None and values is not None:
+        raise InputError("give `labels` or `values`, not both")
+    if labels is not None:
+        return _of_rows(np.asarray(labels), points, "labels")[rows]
+    return None if values is None else _of_rows(np.asarray(values), points, "values")[rows]
 
 
 def _of_rows(values: np.ndarray, points: np.ndarray, argument: str) -> np.ndarray:

@@ -380,10 +380,18 @@ def render(
         None if labels is None else several(labels, "labels"), found, None if names is None else Path(names), frames,
     )  # fmt: skip
     movies = Movies(sources, config, Path(out), overwrite)
-    numbers = [which] if isinstance(which, int) else which
-    planned = plan_movies(movies, grid, embeddings, [whole_number(number, "which") for number in numbers])
+    planned = plan_movies(movies, grid, embeddings, _cluster_numbers(which))
+    return _written(movies, planned, (*notices, *movies.notices), verbose)
+
+
+def _cluster_numbers(which: int | Sequence[int]) -> list[int]:
+    return [whole_number(number, "which") for number in ([which] if isinstance(which, int) else which)]
+
+
+def _written(movies: Movies, planned: Sequence[_Movie], notices: Sequence[str], verbose: bool) -> list[Path]:
+    """Files of the movies; with `verbose`, notices come first."""
     console = make_console(stderr=True)
-    for notice in (*notices, *movies.notices) if verbose else ():
+    for notice in notices if verbose else ():
         echo(console, notice)
     with progress_if(verbose) as progress:
         return movies.write(planned, progress)
