@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# One thread per test worker: two workers with a thread pool each would only wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
+# One thread per test worker: two workers with a thread pool each would only wait for one another. Compiled modules are
+# kept, also where the environment says otherwise: commands that tests start would compile them anew.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 # A build of torch for the two targets below, such as torch==2.13.0; empty = the one that pip takes by itself.
 TORCH ?=
