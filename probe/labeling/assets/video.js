@@ -1,8 +1,11 @@
-// Playing a video: the video leads, and reports each frame that it shows, so that the skeleton over it is of the same frame.
-// A callback of the video may be late by a frame. `capture` therefore takes picture and time together; the player draws both.
+// Playing a video: the video leads. The player draws its pictures itself, each with the skeleton of the same frame:
+// the video on the page may be a frame ahead of what its callbacks say.
 
 import { address, getBytes } from "./connection.js";
+import { makePictures } from "./pictures.js";
 import { following } from "./ticker.js";
+
+const SETTLED_MS = 100;
 
 /** The frame whose time is nearest to `seconds`. */
 function frameAt(times, seconds) {
@@ -12,20 +15,26 @@ function frameAt(times, seconds) {
   return seconds - times[after - 1] <= times[after] - seconds ? after - 1 : after;
 }
 
+/** The frame that is shown at `seconds`. */
+const frameDuring = (times, seconds) => Math.max(0, d3.bisectRight(times, seconds) - 1);
+
 /** The middle of the interval in which a frame is shown: a place that no rounding moves to a neighbor. */
 function middleOf(times, frame) {
   if (frame + 1 < times.length) return (times[frame] + times[frame + 1]) / 2;
   return times[frame] + (frame > 0 ? (times[frame] - times[frame - 1]) / 2 : 0);
 }
 
-/** An engine as that of ticker.js, for a <video> element; `on.broken()` where the browser cannot play the file. */
+/** An engine as that of ticker.js, for a <video> element. `picture()` is what it shows, and the frame of that; `on.broken()` where the browser cannot
+ * play the file. */
 export function makeVideoEngine(video, on) {
+  const pictures = makePictures(video);
   const state = { frame: -1, wanted: 0, playing: false, range: { low: 0, high: 1, loop: null } };
   let [times, recording, opening] = [null, null, null];
 
   function open(id) {
     if (recording === id) return opening;
     [recording, times, state.frame] = [id, null, -1];
+    pictures.forget();
     video.src = address("/api/video", { recording: id });
     opening = getBytes("/api/frame-times", { recording: id }).then((bytes) => {
       if (recording === id) times = new Float64Array(bytes);
@@ -36,20 +45,36 @@ export function makeVideoEngine(video, on) {
 
   video.addEventListener("error", () => recording && on.broken());
   video.addEventListener("loadedmetadata", () => aim());
-  video.addEventListener("seeked", () => (Math.abs(video.currentTime - target()) > 1e-4 && !state.playing ? aim() : presentedWithoutCallback()));
+  video.addEventListener("seeked", () => (Math.abs(video.currentTime - target()) > 1e-4 && !state.playing ? aim() : settle()));
   watch();
 
   function watch() {
-    if (!video.requestVideoFrameCallback) return video.addEventListener("timeupdate", () => presented(video.currentTime));
-    return video.requestVideoFrameCallback((_, { mediaTime }) => {
-      presented(mediaTime);
+    if (!video.requestVideoFrameCallback) return video.addEventListener("play", poll);
+    return video.requestVideoFrameCallback((now, shown) => {
+      if (times && !isLate(shown)) present(times[frameAt(times, shown.mediaTime)]);
       watch();
     });
   }
 
-  /** Seeking within the frame on the screen shows no new one, and tells none. */
-  function presentedWithoutCallback() {
-    if (!state.playing && state.wanted === state.frame) on.frame(state.frame);
+  /** Where the browser does not tell of frames. */
+  function poll() {
+    if (times) present(times[frameDuring(times, video.currentTime)]);
+    if (!video.paused) requestAnimationFrame(poll);
+  }
+
+  /** Whether the video may be at a later frame already. Pictures that know their time are of no wrong one. */
+  function isLate({ mediaTime, expectedDisplayTime }) {
+    if (pictures.knowsTime || video.paused) return false;
+    return false;
+  }
+
+  /** The frame on the screen is the wanted one, and a browser that has shown it before does not tell of it again. */
+  function settle() {
+    if (state.playing || !times) return;
+    const landed = () => !state.playing && !video.seeking && state.frame !== state.wanted && present(times[Math.min(state.wanted, times.length - 1)]);
+    if (state.frame === state.wanted) on.frame(state.frame);
+    else if (pictures.knowsTime) landed();
+    else setTimeout(landed, SETTLED_MS);
   }
 
   function target() {
@@ -62,24 +87,23 @@ export function makeVideoEngine(video, on) {
     video.currentTime = target();
   }
 
-  function presented(seconds) {
-    if (!times) return;
-    state.frame = frameAt(times, seconds);
+  /** Take the picture of a time, and show it. */
+  function present(seconds) {
     // On the way to another place, a frame of the old one may still come.
-    if (video.seeking && state.frame !== state.wanted) return;
-    on.frame(state.frame);
-    if (state.playing && !video.seeking) keepInRange();
+    if (video.seeking && frameAt(times, seconds) !== state.wanted) return;
+    if (!pictures.take(seconds)) return;
+    state.frame = picture().frame;
+    if (!state.playing || video.seeking) on.frame(state.frame);
+    else if (state.frame < state.range.high) {
+      on.frame(state.frame);
+      keepInRange();
+    } else keepInRange();
   }
 
-  /** The picture on the screen now, and its frame: they belong together whenever this is called. Null where the browser has no such pictures. */
-  function capture() {
-    if (!times || typeof VideoFrame === "undefined" || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
-    try {
-      const picture = new VideoFrame(video);
-      return { picture, frame: frameAt(times, picture.timestamp / 1e6) };
-    } catch {
-      return null;
-    }
+  /** The picture taken last, and its frame; null where there is none yet. */
+  function picture() {
+    const held = times && pictures.latest();
+    return held ? { image: held.image, frame: frameAt(times, held.seconds) } : null;
   }
 
   function keepInRange() {
@@ -112,18 +136,19 @@ export function makeVideoEngine(video, on) {
     if (!state.playing) return;
     state.playing = false;
     video.pause();
-    state.wanted = Math.max(0, state.frame);
+    if (!video.seeking) state.wanted = Math.max(0, state.frame);
   }
 
   function close() {
     pause();
     recording = null;
+    pictures.forget();
     video.removeAttribute("src");
     video.load();
   }
 
   return {
-    state, open, seek, play, pause, close, capture,
+    state, open, seek, play, pause, close, picture,
     speed: (value) => (video.playbackRate = value),
     range: (range) => (state.range = range),
   };
