@@ -19,6 +19,7 @@ import numpy as np
 from probe.labeling.candidates import Candidates, find_candidates
 from probe.labeling.decisions import NO, OPEN, UNSURE, YES, Decisions, spans_of
 from probe.labeling.learner import Learner, Pick, warm_up
+from probe.labeling.opening import NotReadyError
 from probe.labeling.project import DECISIONS, Behavior, Event, Project, SpanDecision, check_behavior
 from probe.labeling.take_away import Labeled, write_files, write_heads, write_to_store
 from probe.labeling.trust import Estimates
@@ -34,7 +35,7 @@ from ssl_behavior.skeleton import front_and_back
 from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import quoted
 
-__all__ = ["LabelSession", "NotReadyError"]
+__all__ = ["LabelSession"]
 
 SMOOTHING_SECONDS = 0.2
 """Predicted probabilities are averaged over this time, here and in the saved probe."""
@@ -55,14 +56,6 @@ _REASONS = {
     "search": "similar to the example",
     "sentence": "fits the sentence",
 }
-
-
-class NotReadyError(InputError):
-    """Something is still being prepared; `preparing` says what, and which share of it is done."""
-
-    def __init__(self, preparing: Mapping[str, Any]) -> None:
-        super().__init__("the recordings are still being prepared; this is done once")
-        self.preparing = dict(preparing)
 
 
 class LabelSession:

@@ -5,7 +5,9 @@ import { address, getBytes } from "./connection.js";
 import { makePictures } from "./pictures.js";
 import { following } from "./ticker.js";
 
-const SETTLED_MS = 100;
+const LANDED_MS = 500;
+const SCREEN_MS = 17; // A screen's picture.
+const LONGEST_WAIT_MS = 1000; // Rather a picture beside its skeleton by a frame than none.
 
 /** The frame whose time is nearest to `seconds`. */
 function frameAt(times, seconds) {
@@ -28,8 +30,8 @@ function middleOf(times, frame) {
  * play the file. */
 export function makeVideoEngine(video, on) {
   const pictures = makePictures(video);
-  const state = { frame: -1, wanted: 0, playing: false, range: { low: 0, high: 1, loop: null } };
-  let [times, recording, opening] = [null, null, null];
+  const state = { frame: -1, wanted: 0, aimed: false, moved: false, playing: false, range: { low: 0, high: 1, loop: null } };
+  let [times, recording, opening, taken] = [null, null, null, 0];
 
   function open(id) {
     if (recording === id) return opening;
@@ -45,7 +47,7 @@ export function makeVideoEngine(video, on) {
 
   video.addEventListener("error", () => recording && on.broken());
   video.addEventListener("loadedmetadata", () => aim());
-  video.addEventListener("seeked", () => (Math.abs(video.currentTime - target()) > 1e-4 && !state.playing ? aim() : settle()));
+  video.addEventListener("seeked", () => (state.moved || (!state.playing && Math.abs(video.currentTime - target()) > 1e-4) ? aim() : settle()));
   watch();
 
   function watch() {
@@ -62,43 +64,56 @@ export function makeVideoEngine(video, on) {
     if (!video.paused) requestAnimationFrame(poll);
   }
 
-  /** Whether the video may be at a later frame already. Pictures that know their time are of no wrong one. */
+  /** Whether the video may be at a later frame by now: then a copy would be of the wrong one. */
   function isLate({ mediaTime, expectedDisplayTime }) {
-    if (pictures.knowsTime || video.paused) return false;
-    return false;
+    const now = performance.now();
+    if (pictures.knowsTime || video.paused || now - taken > LONGEST_WAIT_MS) return false;
+    const frame = frameAt(times, mediaTime);
+    const shownFor = (1000 * (times[Math.min(frame + 1, times.length - 1)] - times[frame])) / video.playbackRate;
+    return now > expectedDisplayTime + Math.max(0, shownFor - 2 * SCREEN_MS);
   }
 
-  /** The frame on the screen is the wanted one, and a browser that has shown it before does not tell of it again. */
+  /** The wanted frame is there. A browser that showed it before does not tell of it again. */
   function settle() {
     if (state.playing || !times) return;
-    const landed = () => !state.playing && !video.seeking && state.frame !== state.wanted && present(times[Math.min(state.wanted, times.length - 1)]);
-    if (state.frame === state.wanted) on.frame(state.frame);
-    else if (pictures.knowsTime) landed();
-    else setTimeout(landed, SETTLED_MS);
+    if (state.frame === state.wanted) return tell();
+    if (pictures.knowsTime) present(video.currentTime);
+    setTimeout(() => {
+      if (!state.aimed || state.playing || video.seeking) return;
+      state.aimed = false;
+      present(times[state.wanted]);
+    }, LANDED_MS);
   }
 
   function target() {
-    const middle = times ? middleOf(times, Math.min(state.wanted, times.length - 1)) : 0;
+    const middle = times ? middleOf(times, state.wanted) : 0;
     return Math.min(middle, Number.isFinite(video.duration) ? video.duration : middle);
   }
 
   function aim() {
-    if (!times || video.readyState < HTMLMediaElement.HAVE_METADATA || video.seeking) return;
+    if (!times || video.readyState < HTMLMediaElement.HAVE_METADATA) return;
+    state.moved = video.seeking; // Then it aims again when it has arrived.
+    if (state.moved) return;
+    state.wanted = Math.min(state.wanted, times.length - 1);
+    state.aimed = true;
     video.currentTime = target();
   }
 
-  /** Take the picture of a time, and show it. */
+  /** Take the picture, which is of the time `seconds` where it does not know better, and tell of its frame. */
   function present(seconds) {
+    const onTheWay = (frame) => state.aimed && frame !== state.wanted && (video.seeking || !state.playing);
     // On the way to another place, a frame of the old one may still come.
-    if (video.seeking && frameAt(times, seconds) !== state.wanted) return;
+    if (video.seeking && onTheWay(frameAt(times, seconds))) return;
     if (!pictures.take(seconds)) return;
+    taken = performance.now();
     state.frame = picture().frame;
-    if (!state.playing || video.seeking) on.frame(state.frame);
-    else if (state.frame < state.range.high) {
-      on.frame(state.frame);
-      keepInRange();
-    } else keepInRange();
+    if (onTheWay(state.frame)) return;
+    if (!video.seeking) [state.aimed, state.wanted] = [false, state.frame];
+    tell();
+    if (state.playing && !video.seeking) keepInRange();
   }
+
+  const tell = () => on.frame(state.frame);
 
   /** The picture taken last, and its frame; null where there is none yet. */
   function picture() {
@@ -117,12 +132,12 @@ export function makeVideoEngine(video, on) {
 
   function jump(frame) {
     state.wanted = frame;
-    if (times) video.currentTime = target();
+    aim();
   }
 
   function seek(frame) {
     state.wanted = frame;
-    if (frame === state.frame && !video.seeking) on.frame(frame);
+    if (frame === state.frame && !video.seeking) tell();
     else aim();
   }
 
@@ -136,7 +151,6 @@ export function makeVideoEngine(video, on) {
     if (!state.playing) return;
     state.playing = false;
     video.pause();
-    if (!video.seeking) state.wanted = Math.max(0, state.frame);
   }
 
   function close() {

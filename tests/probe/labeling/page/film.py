@@ -9,7 +9,7 @@ FILMED, FILM_FRAMES, FILM_SIZE = "filmed", 240, (480, 360)
 BITS, BIT_SIZE = 10, 24
 """Black and white squares at the top of a picture: the number of its frame in binary."""
 COLUMNS, COLUMN, LEFT, ROWS = 16, 26, 40, (120, 240)
-"""Places of the animals: the first at column `frame % 16`, the second at column `frame // 16`; each in a row of its own."""
+"""Places of the animals, each in a row of its own: at column `frame % 16`, and at column `frame // 16`."""
 
 
 def with_telling_places(recording):

@@ -1,10 +1,14 @@
 """Answers reach the project: from two tabs, after reloads, and when the server is away."""
 
-from tests.probe.labeling.page.steps import *
-from tests.probe.labeling.page.visitor import *
-import json, re, pytest, sqlite3
+import json
+import sqlite3
 from contextlib import closing
 from urllib.parse import quote
+
+import pytest
+
+from tests.probe.labeling.page.steps import first_row, go, has_counts, name_annotator, wait_until
+from tests.probe.labeling.page.visitor import DEFINITION, opened, ready
 
 
 def test_two_tabs_show_two_views_and_answer_into_one_project(shared, behavior, visit):

@@ -1,10 +1,22 @@
 """The Correct view: bouts under mouse and keys."""
 
-from tests.probe.labeling.page.steps import *
-from tests.probe.labeling.page.visitor import *
-import json, re, pytest, sqlite3
-from contextlib import closing
+import json
 from urllib.parse import quote
+
+import pytest
+
+from tests.probe.labeling.page.steps import (
+    accepted,
+    drag,
+    first_row,
+    go,
+    has_counts,
+    lane_point,
+    name_annotator,
+    wait_until,
+    waits_for,
+)
+from tests.probe.labeling.page.visitor import DEFINITION, opened
 
 
 # On a busy machine a step of the mouse is missed now and then.

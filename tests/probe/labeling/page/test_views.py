@@ -1,10 +1,22 @@
 """The views in a real Chromium over a real server: a whole session, keys, names, sizes."""
 
-from tests.probe.labeling.page.steps import *
-from tests.probe.labeling.page.visitor import *
-import json, re, pytest, sqlite3
-from contextlib import closing
+import json
 from urllib.parse import quote
+
+import pytest
+
+from tests.probe.labeling.page.steps import (
+    accepted,
+    drag,
+    go,
+    has_counts,
+    mark,
+    name_annotator,
+    new_behavior,
+    wait_until,
+    waits_for,
+)
+from tests.probe.labeling.page.visitor import EVIL, opened
 
 
 def test_a_session_from_the_first_example_to_trust(data, tmp_path, visit):
