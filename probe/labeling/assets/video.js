@@ -102,8 +102,8 @@ export function makeVideoEngine(video, on) {
   /** Take the picture, which is of the time `seconds` where it does not know better, and tell of its frame. */
   function present(seconds) {
     const onTheWay = (frame) => state.aimed && frame !== state.wanted && (video.seeking || !state.playing);
-    // On the way to another place, a frame of the old one may still come.
-    if (video.seeking && onTheWay(frameAt(times, seconds))) return;
+    // On the way to another place, frames of the old one still come: late ones even after the arrival.
+    if ((video.seeking || !pictures.knowsTime) && onTheWay(frameAt(times, seconds))) return;
     if (!pictures.take(seconds)) return;
     taken = performance.now();
     state.frame = picture().frame;

@@ -3,91 +3,114 @@
 import json
 from urllib.parse import quote
 
-import pytest
-
 from tests.probe.labeling.page.steps import (
     accepted,
     drag,
     first_row,
     go,
-    has_counts,
     lane_point,
     name_annotator,
     wait_until,
     waits_for,
 )
-from tests.probe.labeling.page.visitor import DEFINITION, opened
+from tests.probe.labeling.page.visitor import DEFINITION
+
+SHOWN = """() => labels.views.correct.timeline.state.data.bouts
+    .filter((one) => one.decision === "yes").map((one) => [one.start, one.stop])"""
 
 
-# On a busy machine a step of the mouse is missed now and then.
-@pytest.mark.slow
-def test_bouts_are_drawn_moved_split_merged_relabeled_and_removed(data, tmp_path, visit):
-    with opened(data, tmp_path / "project") as (address, _, session):
-        for name in ("following", "biting"):
-            session.add_behavior(name=name, definition=DEFINITION, annotator="Ada")
-        visitor = visit(address)
-        correct_bouts(visitor.tab(), session)
-        visitor.close()
-
-
-HAS_ACCEPTED = """(count) =>
-    labels.views.correct.timeline.state.data.bouts.filter((one) => one.decision === "yes").length === count"""
-
-
-def correct_bouts(page, session):
-    row = first_row(session)
+def correct(visit, address, behavior, row):
+    """A tab with the Correct view of a row."""
+    page = visit(address).tab(f"#correct?behavior={behavior}&row={quote(row)}")
     name_annotator(page)
-    page.locator("#behavior").select_option("following")
-    go(page, "Correct")
     wait_until(page, "labels.views.correct.timeline.state.data !== null")
+    return page
 
-    def own(behavior="following"):
-        return accepted(session, row, behavior)
+
+def seek(page, frame):
+    page.evaluate("(frame) => labels.views.correct.player.seek(frame)", frame)
+    wait_until(page, "(frame) => labels.views.correct.timeline.state.frame === frame", frame)
+
+
+def press(page, keys):
+    """As fast as the browser takes them."""
+    for key in keys.split():
+        page.keyboard.press(key)
+
+
+def test_bouts_are_drawn_moved_split_merged_relabeled_and_removed(shared, behavior, visit):
+    address, _, session = shared
+    session.add_behavior(name="other_bouts", definition=DEFINITION, annotator="Ada")
+    row = first_row(session)
+    page = correct(visit, address, behavior, row)
+
+    def has(*spans):
+        """On the screen, and in the project."""
+        waits_for(page, lambda: [tuple(span) for span in page.evaluate(SHOWN)], list(spans))
+        waits_for(page, lambda: accepted(session, row, behavior), list(spans))
 
     drag(page, lane_point(page, "correct", 200), lane_point(page, "correct", 300))
-    wait_until(
-        page, "labels.views.correct.timeline.state.data.bouts.filter((one) => one.decision === 'yes').length === 1"
-    )
-    waits_for(page, lambda: len(own()), 1)
-    ((start, stop),) = own()
+    waits_for(page, lambda: len(accepted(session, row, behavior)), 1)
+    ((start, stop),) = accepted(session, row, behavior)
     assert abs(start - 200) <= 1 and abs(stop - 300) <= 1
-
     drag(page, lane_point(page, "correct", stop), lane_point(page, "correct", stop + 60))
-    waits_for(page, lambda: abs(own()[0][1] - stop - 60) <= 1, True)
-    stop = own()[0][1]
-    page.evaluate("labels.views.correct.player.seek(250)")
-    wait_until(page, "labels.views.correct.timeline.state.frame === 250")
-    page.keyboard.press("s")
-    waits_for(page, own, [(start, 250), (251, stop)])
-    wait_until(
-        page, "labels.views.correct.timeline.state.data.bouts.filter((one) => one.decision === 'yes').length === 2"
-    )
-    page.keyboard.press(",")
-    page.keyboard.press("m")
-    waits_for(page, own, [(start, stop)])
-    wait_until(
-        page, "labels.views.correct.timeline.state.data.bouts.filter((one) => one.decision === 'yes').length === 1"
-    )
-    page.evaluate("labels.views.correct.player.seek(220)")
-    wait_until(page, "labels.views.correct.timeline.state.frame === 220")
-    page.keyboard.press("[")
-    waits_for(page, own, [(220, stop)])
-    page.keyboard.press("z")
-    waits_for(page, own, [(start, stop)])
-    wait_until(page, "(start) => labels.views.correct.timeline.state.selected?.start === start", start)
-    page.locator("select[aria-label='Relabel to']").select_option("biting")
-    waits_for(page, own, [])
-    assert own("biting") == [(start, stop)]
-    page.keyboard.press("z")
-    waits_for(page, lambda: own("biting"), [])
-    waits_for(page, own, [(start, stop)])
+    waits_for(page, lambda: abs(accepted(session, row, behavior)[0][1] - stop - 60) <= 1, True)
+    stop = accepted(session, row, behavior)[0][1]
+    seek(page, 250)
+    press(page, "s")
+    has((start, 250), (251, stop))
+    press(page, ", m")
+    has((start, stop))
+    seek(page, 220)
+    press(page, "[")
+    has((220, stop))
+    press(page, "z")
+    has((start, stop))
+    page.locator("select[aria-label='Relabel to']").select_option("other_bouts")
+    has()
+    assert accepted(session, row, "other_bouts") == [(start, stop)]
+    press(page, "z")
+    has((start, stop))
+    assert accepted(session, row, "other_bouts") == []
     page.mouse.click(*lane_point(page, "correct", 260))
-    page.keyboard.press("Delete")
-    waits_for(page, own, [])
-    for _ in range(2):
-        page.keyboard.press("z")
-    page.keyboard.press("Shift+Z")
-    has_counts(page, 0, 0, 0)
+    press(page, "Delete")
+    has()
+
+
+def test_quick_keys_are_taken_in_their_order(shared, behavior, visit):
+    address, _, session = shared
+    row = first_row(session)
+    page = correct(visit, address, behavior, row)
+
+    def has(*spans):
+        waits_for(page, lambda: accepted(session, row, behavior), list(spans))
+        wait_until(page, "document.querySelector('#saving').textContent === '✓ Saved'")
+
+    seek(page, 40)
+    press(page, "d Shift+ArrowRight s , m")
+    has((40, 70))
+    # Each undo brings back bouts, which the next key is about.
+    press(page, "z z Shift+Z z Delete")
+    has()
+    press(page, "z z Shift+Z")
+    has((40, 70))
+
+
+def test_a_bout_stays_on_the_screen_while_it_is_not_stored(shared, behavior, visit):
+    address, _, session = shared
+    page = correct(visit, address, behavior, first_row(session))
+    asked = []
+    page.route("**/api/edits", lambda route: asked.append(route) if asked else asked.append(route.continue_()))
+    loads = []
+    page.on("requestfinished", lambda request: loads.append(1) if "/api/timeline" in request.url else None)
+    for frame in (40, 140):
+        seek(page, frame)
+        press(page, "d")
+    waits_for(page, lambda: len(asked) == 2 and len(loads) >= 1, True)
+    page.wait_for_timeout(50)
+    assert page.evaluate(SHOWN) == [[40, 70], [140, 170]]
+    asked[1].continue_()
+    waits_for(page, lambda: len(accepted(session, first_row(session), behavior)), 2)
 
 
 def test_hidden_bouts_are_drawn_and_not_deleted(shared, behavior, visit):

@@ -23,7 +23,8 @@ READ = """([width, height, bits, bitSize, left, column, columns, rows]) => {
   };
   const numberOfPicture = (data) => {
     let number = 0;
-    for (let bit = 0; bit < bits; bit++) number |= (data[4 * ((bitSize / 2) * width + (bit + 0.5) * bitSize)] > 128) << bit;
+    const middle = (bit) => 4 * ((bitSize / 2) * width + (bit + 0.5) * bitSize);
+    for (let bit = 0; bit < bits; bit++) number |= (data[middle(bit)] > 128) << bit;
     return number;
   };
   // The strong pixels around a place; trails are pale.
