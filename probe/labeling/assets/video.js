@@ -31,7 +31,7 @@ function middleOf(times, frame) {
 export function makeVideoEngine(video, on) {
   const pictures = makePictures(video);
   const state = { frame: -1, wanted: 0, aimed: false, moved: false, playing: false, range: { low: 0, high: 1, loop: null } };
-  let [times, recording, opening, taken] = [null, null, null, 0];
+  let [times, recording, opening, taken, landing] = [null, null, null, 0, null];
 
   function open(id) {
     if (recording === id) return opening;
@@ -78,7 +78,8 @@ export function makeVideoEngine(video, on) {
     if (state.playing || !times) return;
     if (state.frame === state.wanted) return tell();
     if (pictures.knowsTime) present(video.currentTime);
-    setTimeout(() => {
+    clearTimeout(landing);
+    landing = setTimeout(() => {
       if (!state.aimed || state.playing || video.seeking) return;
       state.aimed = false;
       present(times[state.wanted]);
@@ -96,6 +97,7 @@ export function makeVideoEngine(video, on) {
     if (state.moved) return;
     state.wanted = Math.min(state.wanted, times.length - 1);
     state.aimed = true;
+    clearTimeout(landing);
     video.currentTime = target();
   }
 
