@@ -99,14 +99,19 @@ def test_quick_keys_are_taken_in_their_order(shared, behavior, visit):
 def test_a_bout_stays_on_the_screen_while_it_is_not_stored(shared, behavior, visit):
     address, _, session = shared
     page = correct(visit, address, behavior, first_row(session))
-    asked = []
-    page.route("**/api/edits", lambda route: asked.append(route) if asked else asked.append(route.continue_()))
-    loads = []
-    page.on("requestfinished", lambda request: loads.append(1) if "/api/timeline" in request.url else None)
+    asked, loads = [], []
+
+    def let_the_first_pass(route):
+        asked.append(route)
+        if len(asked) == 1:
+            route.continue_()
+
+    page.route("**/api/edits", let_the_first_pass)
+    page.on("requestfinished", lambda request: "/api/timeline" in request.url and loads.append(request))
     for frame in (40, 140):
         seek(page, frame)
         press(page, "d")
-    waits_for(page, lambda: len(asked) == 2 and len(loads) >= 1, True)
+    waits_for(page, lambda: len(asked) == 2 and bool(loads), True)
     page.wait_for_timeout(50)
     assert page.evaluate(SHOWN) == [[40, 70], [140, 170]]
     asked[1].continue_()

@@ -3,8 +3,6 @@
 import json
 from urllib.parse import quote
 
-import pytest
-
 from tests.probe.labeling.page.steps import (
     accepted,
     drag,
@@ -199,17 +197,16 @@ def test_labels_for_the_store_are_by_those_who_answered(shared, behavior, visit)
     waits_for(page, lambda: [one["annotator"] for one in sent], ["", "Dr. Lab"])
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (1024, 768)])
-def test_views_fit_on_the_screen(shared, behavior, visit, size):
+def test_views_fit_on_the_screen(shared, behavior, visit):
     address = shared[0]
     page = visit(address).tab(f"#learn?behavior={behavior}")
-    page.set_viewport_size({"width": size[0], "height": size[1]})
     name_annotator(page)
     wait_until(page, "labels.views.learn.queue.current() !== null")
-    for view in ("Learn", "Search", "Correct", "Trust", "Take away"):
-        go(page, view)
-        page.wait_for_timeout(100)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), view
-    go(page, "Learn")
-    answers = page.locator(".answers").bounding_box()
-    assert answers["y"] + answers["height"] <= size[1]
+    for width, height in [(1440, 900), (1024, 768)]:
+        page.set_viewport_size({"width": width, "height": height})
+        for view in ("Search", "Correct", "Trust", "Take away", "Learn"):
+            go(page, view)
+            page.wait_for_timeout(100)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), view
+        answers = page.locator(".answers").bounding_box()
+        assert answers["y"] + answers["height"] <= height
