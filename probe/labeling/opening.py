@@ -1,27 +1,35 @@
 """`Opening`: a session that opens in the background, so that the page is there while the libraries load."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from probe.labeling.project import NotStoredError
 from ssl_behavior.errors import InputError
 
 if TYPE_CHECKING:
     from probe.labeling.session import LabelSession
 
-__all__ = ["Opening", "StillOpeningError"]
+__all__ = ["NotReadyError", "Opening"]
 
 _GRACE_SECONDS = 3.0
 """Time in which a page can still ask why the project did not open, before the application ends."""
 
 
-class StillOpeningError(InputError):
-    """The session is not there yet."""
+class NotReadyError(InputError):
+    """It is too early for a request.
 
-    preparing = {"stage": "opening the project", "share": 0.0}  # noqa: RUF012 - not changed
+    Parameters
+    ----------
+    preparing : what is being prepared ("stage"), and which share of it is done ("share", 0 to 1).
+    message : one sentence.
+    """
 
-    def __init__(self) -> None:
-        super().__init__("the project is being opened")
+    def __init__(
+        self, preparing: Mapping[str, Any], message: str = "the recordings are still being prepared; this is done once"
+    ) -> None:
+        super().__init__(message)
+        self.preparing = dict(preparing)
 
 
 class Opening:
@@ -33,7 +41,8 @@ class Opening:
 
     Attributes
     ----------
-    failure : error that `make` raised; every request gets it as its answer. None = none so far.
+    failure : error that `make` raised; None = none so far. Every request is then answered with its message, and with
+        status 503: a page that sends answers of before keeps them.
     """
 
     def __init__(self, make: "Callable[[], LabelSession]") -> None:
@@ -66,10 +75,12 @@ class Opening:
 
         Raises
         ------
-        StillOpeningError
+        NotReadyError
             If the session is not open yet.
+        NotStoredError
+            If it could not be opened, for a reason that the user can remove.
         Exception
-            The failure, if it could not be opened.
+            The failure, if it is any other one.
         """
         if name.startswith("_"):
             raise AttributeError(name)
@@ -77,9 +88,11 @@ class Opening:
             self._has_page = True
         if self.failure is not None:
             self._failure_shown.set()
+            if isinstance(self.failure, InputError):
+                raise NotStoredError(str(self.failure), is_full=False) from self.failure
             raise self.failure
         if self._session is None:
-            raise StillOpeningError
+            raise NotReadyError({"stage": "opening the project", "share": 0.0}, "the project is being opened")
         return getattr(self._session, name)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from probe.labeling.candidates import Candidates
 from probe.labeling.decisions import Decisions
 from probe.labeling.learner import Learner
+from probe.labeling.opening import NotReadyError
 from probe.labeling.project import Project
 from probe.labeling.trust import Estimates
 from probe.postprocessing import moving_average, window_frames
@@ -16,7 +17,7 @@ from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import quoted
 
-__all__ = ["SMOOTHING_SECONDS", "STALE_EVENTS", "LabelState", "NotReadyError"]
+__all__ = ["SMOOTHING_SECONDS", "STALE_EVENTS", "LabelState"]
 
 SMOOTHING_SECONDS = 0.2
 """Predicted probabilities are averaged over this time, here and in the saved probe."""
@@ -24,14 +25,6 @@ STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _LONG_ROW = 300_000
 """Frames of a row up to which each has its own probability; of longer rows, segments have."""
-
-
-class NotReadyError(InputError):
-    """Something is still being prepared; `preparing` says what, and which share of it is done."""
-
-    def __init__(self, preparing: Mapping[str, Any]) -> None:
-        super().__init__("the recordings are still being prepared; this is done once")
-        self.preparing = dict(preparing)
 
 
 class LabelState:

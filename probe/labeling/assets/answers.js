@@ -65,9 +65,8 @@ export async function chooseThreshold(app, probability) {
 export async function takeBack(app, what) {
   const annotator = await annotatorOf(app);
   if (!annotator) return null;
-  await app.outbox.settled();
-  const behavior = app.behavior;
-  const reply = await post(`/api/${what}`, { behavior, annotator });
+  const { behavior } = app;
+  const reply = await app.outbox.inTurn(() => post(`/api/${what}`, { behavior, annotator }));
   takeReply(app, behavior, reply);
   await refreshProject(app);
   app.tell("answers");

@@ -35,6 +35,10 @@ export function makeBoutPanel(app, on) {
 
   function drawRelabel() {
     const others = app.project.behaviors.filter(({ name }) => name !== app.behavior);
+    const names = JSON.stringify(others.map(({ name }) => name));
+    // New options would close a list that is open.
+    if (relabel.dataset.names === names) return;
+    relabel.dataset.names = names;
     holder.hidden = !others.length;
     relabel.replaceChildren(element("option", { value: "" }, "another behavior …"), ...others.map(({ name }) => element("option", { value: name }, name)));
   }

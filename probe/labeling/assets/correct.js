@@ -12,6 +12,7 @@ import { makeTimeline } from "./timeline.js";
 /** The view: {node, keys, open, close}. */
 export function makeCorrect(app) {
   const banner = makeBanner();
+  let changing = null; // An undo or redo under way.
   const player = makePlayer(app, { frame: (frame) => timeline.setFrame(frame) });
   const timeline = makeTimeline(app, {
     seek: (frame) => (player.pause(), player.seek(frame)),
@@ -21,7 +22,7 @@ export function makeCorrect(app) {
   });
   const { state } = timeline;
   const panel = makeBoutPanel(app, {
-    go, accept, remove, split, merge, draw, relabel, undo: () => change("undo"), redo: () => change("redo"), limits: () => refresh(),
+    ...afterUndo({ go, accept, remove, split, merge, draw, relabel }), undo: () => change("undo"), redo: () => change("redo"), limits: () => refresh(),
   });
   const chooser = makeRowChooser(app, (row) => open(row));
   const zoom = zoomControls(timeline);
@@ -156,20 +157,35 @@ export function makeCorrect(app) {
     if (span.start !== bout.start || span.stop !== bout.stop) correct("move", (edits) => edits.move(bout, span), span);
   });
 
-  async function change(what) {
+  /** Undo or redo; the keys after it wait for the bouts that it brings. */
+  function change(what) {
+    const mine = (changing ? changing.then(() => changeNow(what)) : changeNow(what)).then(() => changing === mine && (changing = null));
+    changing = mine;
+  }
+
+  async function changeNow(what) {
     if (!app.behavior) return;
     try {
       const reply = await takeBack(app, what);
+      await refresh();
       if (reply) panel.say(reply.sentence);
     } catch (error) {
       banner.show(error);
     }
   }
 
+  /** Actions that are about the bouts as they are after an undo under way. */
+  function afterUndo(actions) {
+    const late = (act) => (...values) => (changing ? changing.then(() => act(...values)) : act(...values));
+    return Object.fromEntries(Object.entries(actions).map(([name, act]) => [name, late(act)]));
+  }
+
   const keys = {
-    ",": () => go(-1), ".": () => go(1), ArrowUp: () => go(-1), ArrowDown: () => go(1), Enter: accept, Delete: remove, Backspace: remove,
-    s: split, m: merge, d: draw, "[": moveEdge("start"), "]": moveEdge("stop"), z: () => change("undo"), "Shift+z": () => change("redo"),
-    Escape: () => timeline.select(null), ...zoom.keys,
+    ...afterUndo({
+      ",": () => go(-1), ".": () => go(1), ArrowUp: () => go(-1), ArrowDown: () => go(1), Enter: accept, Delete: remove, Backspace: remove,
+      s: split, m: merge, d: draw, "[": moveEdge("start"), "]": moveEdge("stop"), Escape: () => timeline.select(null),
+    }),
+    z: () => change("undo"), "Shift+z": () => change("redo"), ...zoom.keys,
   };
   for (const change of ["answers", "back"]) app.on(change, () => refresh());
   app.on("behavior", () => {

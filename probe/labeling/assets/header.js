@@ -65,8 +65,12 @@ function draw(app) {
 
 function drawBehaviors(app) {
   const select = $("#behavior");
-  const options = app.project.behaviors.map(({ name }) => element("option", { value: name, selected: name === app.behavior }, name));
-  select.replaceChildren(...(options.length ? options : [element("option", { value: "" }, "none yet")]));
+  const options = app.project.behaviors.map(({ name }) => element("option", { value: name }, name));
+  const names = JSON.stringify(app.project.behaviors.map(({ name }) => name));
+  // New options would close a list that is open.
+  if (select.dataset.names !== names) select.replaceChildren(...(options.length ? options : [element("option", { value: "" }, "none yet")]));
+  select.dataset.names = names;
+  select.value = app.behavior || "";
   select.disabled = !options.length;
   select.title = app.behavior ? app.behaviorNamed(app.behavior).definition : "";
 }

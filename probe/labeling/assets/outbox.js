@@ -15,7 +15,7 @@ export function newKey() {
 export function makeOutbox(scope, on) {
   const prefix = `${scope}/waiting/`;
   const waiting = readEntries(prefix);
-  const idle = [];
+  const answers = () => waiting.filter(({ task }) => !task);
   let running = false;
 
   function put(path, body) {
@@ -27,21 +27,29 @@ export function makeOutbox(scope, on) {
     return reply;
   }
 
+  /** Do something when all that was put before is acknowledged, and before all that is put later: the server hears of steps in the order of the keys. */
+  function inTurn(task) {
+    return new Promise((resolve, reject) => {
+      waiting.push({ task, resolve, reject, after: answers() });
+      run();
+    });
+  }
+
   async function run() {
     if (running) return;
     running = true;
     while (waiting.length) await sendFirst();
     running = false;
     on.state(0, null);
-    idle.splice(0).forEach((resolve) => resolve());
   }
 
   async function sendFirst() {
     const entry = waiting[0];
-    on.state(waiting.length, null);
+    if (entry.task) return runFirst(entry);
+    on.state(answers().length, null);
     try {
-      const onState = (error, wait) => on.state(waiting.length, error, wait);
-      const reply = await persist(() => post(entry.path, entry.body), onState, (error, tries) => error instanceof Failed && tries >= TRIES && waiting.length > 1);
+      const onState = (error, wait) => on.state(answers().length, error, wait);
+      const reply = await persist(() => post(entry.path, entry.body), onState, (error, tries) => error instanceof Failed && tries >= TRIES && answers().length > 1);
       forget(entry);
       on.kept(entry, reply);
       entry.resolve?.(reply);
@@ -55,17 +63,22 @@ export function makeOutbox(scope, on) {
     return null;
   }
 
+  async function runFirst(entry) {
+    // An answer before it that failed has let it pass.
+    if (entry.after.some((one) => waiting.includes(one))) return waiting.push(waiting.shift());
+    await entry.task().then(entry.resolve, entry.reject);
+    return waiting.splice(waiting.indexOf(entry), 1);
+  }
+
   function forget(entry) {
     waiting.splice(waiting.indexOf(entry), 1);
     storage((all) => all.removeItem(prefix + entry.key));
   }
 
-  /** Resolves when nothing waits any more. */
-  function settled() {
-    return waiting.length ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve();
-  }
+  /** Resolves when all that was put before is acknowledged. */
+  const settled = () => inTurn(() => Promise.resolve());
 
-  return { put, run, settled, bodies: () => waiting.map(({ body }) => body) };
+  return { put, run, inTurn, settled, bodies: () => answers().map(({ body }) => body) };
 }
 
 function readEntries(prefix) {

@@ -26,7 +26,8 @@ export function makePlayer(app, on = {}, extra = []) {
   const engines = { ticker: makeTicker(events("ticker")), video: makeVideoEngine(ui.video, { ...events("video"), broken }) };
   let engine = engines.ticker;
   let clip = null;
-  let frame = 0;
+  let frame = 0; // Where the playhead is.
+  let drawn = 0; // What the stage shows: an earlier frame while a video is on its way.
   let box = null;
   const playing = () => engine.state.playing;
 
@@ -132,35 +133,33 @@ export function makePlayer(app, on = {}, extra = []) {
     const { recording, actors, last } = clip;
     if (ui.zoom.value === "arena") return arenaOf(app, recording);
     const half = recording.fps / 2;
-    const near = () => animalsBox(app, recording.id, actors, Math.round(Math.max(0, frame - half)), Math.round(Math.min(last, frame + half)));
+    const near = () => animalsBox(app, recording.id, actors, Math.round(Math.max(0, drawn - half)), Math.round(Math.min(last, drawn + half)));
     return (isShort() ? clip.box : near()) || box || arenaOf(app, recording);
   }
 
   function draw() {
     const [width, height] = [ui.stage.clientWidth, ui.stage.clientHeight];
     if (!clip || !width) return;
-    const shot = engine === engines.video ? engine.capture() : null;
-    if (shot) frame = Math.max(clip.first, Math.min(clip.last - 1, shot.frame));
+    const picture = engine === engines.video ? engine.picture() : null;
+    drawn = picture ? picture.frame : frame;
     const wanted = viewBox();
     box = playing() && ui.zoom.value === "animals" ? eased(box, wanted, 0.12) : wanted;
     const view = placement(box, width, height);
     const context = sized(ui.canvas, width, height);
-    if (!ui.video.hidden) ui.video.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.k})`;
-    if (shot) drawPicture(context, shot.picture, view);
+    if (picture) drawPicture(context, picture.image, view);
     drawAnimals(context, view, width, height);
     sayFrame();
   }
 
-  function drawPicture(context, picture, { k, x, y }) {
+  function drawPicture(context, image, { k, x, y }) {
     const { width, height } = clip.recording.video;
-    context.drawImage(picture, x, y, k * width, k * height);
-    picture.close();
+    context.drawImage(image, x, y, k * width, k * height);
   }
 
   function drawAnimals(context, view, width, height) {
-    const pose = app.tracks.pose(clip.recording.id, frame);
+    const pose = app.tracks.pose(clip.recording.id, drawn);
     if (!pose) return;
-    drawTrails(context, app, clip, frame, onScreen(view));
+    drawTrails(context, app, clip, drawn, onScreen(view));
     const animals = animalsOf(app.project, clip.actors).length;
     const line = Math.max(2, Math.min(5, (view.k * bodyLength(pose)) / 28, width / 160));
     if (animals <= 4) drawNames(context, app.project, pose, onScreen(view), clip.actors, width, height);
@@ -177,9 +176,9 @@ export function makePlayer(app, on = {}, extra = []) {
 
   function sayFrame() {
     const { recording, start, stop } = clip;
-    ui.time.textContent = `${clock(frame / recording.fps, 2)} · frame ${frame.toLocaleString("en")}`;
+    ui.time.textContent = `${clock(drawn / recording.fps, 2)} · frame ${drawn.toLocaleString("en")}`;
     const marked = start !== null && start !== undefined;
-    const where = !marked ? "" : frame < start ? "before" : frame >= stop ? "after" : "inside";
+    const where = !marked ? "" : drawn < start ? "before" : drawn >= stop ? "after" : "inside";
     if (ui.root.dataset.where === where) return;
     ui.root.dataset.where = where;
     ui.badge.textContent = { before: "before the bout", after: "after the bout", inside: "bout", "": "" }[where];

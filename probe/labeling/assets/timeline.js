@@ -39,11 +39,17 @@ export function makeTimeline(app, on) {
     const data = app.behavior ? await get("/api/timeline", query) : { frames: recording.frames, fps: recording.fps, probability: null, bouts: [], answers: [] };
     if (mine !== asked) return false;
     const other = state.row !== row;
-    Object.assign(state, { row, data });
+    Object.assign(state, { row, data: edited(data, onTheirWay(row)) });
     if (other) Object.assign(state, { view: firstView(), frame: 0, span: null, selected: null });
     reselect();
     draw();
     return true;
+  }
+
+  /** Edits of a row that the server has not acknowledged: what it says does not know them yet. */
+  function onTheirWay(row) {
+    const edits = app.outbox.bodies().flatMap((body) => body.edits || [body]);
+    return edits.filter((one) => one.behavior === app.behavior && one.row === row);
   }
 
   const firstView = () => [0, Math.min(state.data.frames, FIRST_VIEW_SECONDS * state.data.fps)];

@@ -1,8 +1,13 @@
-// Playing a video: the video leads, and reports each frame that it shows, so that the skeleton over it is of the same frame.
-// A callback of the video may be late by a frame. `capture` therefore takes picture and time together; the player draws both.
+// Playing a video: the video leads. The player draws its pictures itself, each with the skeleton of the same frame:
+// the video on the page may be a frame ahead of what its callbacks say.
 
 import { address, getBytes } from "./connection.js";
+import { makePictures } from "./pictures.js";
 import { following } from "./ticker.js";
+
+const LANDED_MS = 500;
+const SCREEN_MS = 17; // A screen's picture.
+const LONGEST_WAIT_MS = 1000; // Rather a picture beside its skeleton by a frame than none.
 
 /** The frame whose time is nearest to `seconds`. */
 function frameAt(times, seconds) {
@@ -12,20 +17,26 @@ function frameAt(times, seconds) {
   return seconds - times[after - 1] <= times[after] - seconds ? after - 1 : after;
 }
 
+/** The frame that is shown at `seconds`. */
+const frameDuring = (times, seconds) => Math.max(0, d3.bisectRight(times, seconds) - 1);
+
 /** The middle of the interval in which a frame is shown: a place that no rounding moves to a neighbor. */
 function middleOf(times, frame) {
   if (frame + 1 < times.length) return (times[frame] + times[frame + 1]) / 2;
   return times[frame] + (frame > 0 ? (times[frame] - times[frame - 1]) / 2 : 0);
 }
 
-/** An engine as that of ticker.js, for a <video> element; `on.broken()` where the browser cannot play the file. */
+/** An engine as that of ticker.js, for a <video> element. `picture()` is what it shows, and the frame of that; `on.broken()` where the browser cannot
+ * play the file. */
 export function makeVideoEngine(video, on) {
-  const state = { frame: -1, wanted: 0, playing: false, range: { low: 0, high: 1, loop: null } };
-  let [times, recording, opening] = [null, null, null];
+  const pictures = makePictures(video);
+  const state = { frame: -1, wanted: 0, aimed: false, moved: false, playing: false, range: { low: 0, high: 1, loop: null } };
+  let [times, recording, opening, taken, landing] = [null, null, null, 0, null];
 
   function open(id) {
     if (recording === id) return opening;
     [recording, times, state.frame] = [id, null, -1];
+    pictures.forget();
     video.src = address("/api/video", { recording: id });
     opening = getBytes("/api/frame-times", { recording: id }).then((bytes) => {
       if (recording === id) times = new Float64Array(bytes);
@@ -36,50 +47,80 @@ export function makeVideoEngine(video, on) {
 
   video.addEventListener("error", () => recording && on.broken());
   video.addEventListener("loadedmetadata", () => aim());
-  video.addEventListener("seeked", () => (Math.abs(video.currentTime - target()) > 1e-4 && !state.playing ? aim() : presentedWithoutCallback()));
+  video.addEventListener("seeked", () => (state.moved || (!state.playing && Math.abs(video.currentTime - target()) > 1e-4) ? aim() : settle()));
   watch();
 
   function watch() {
-    if (!video.requestVideoFrameCallback) return video.addEventListener("timeupdate", () => presented(video.currentTime));
-    return video.requestVideoFrameCallback((_, { mediaTime }) => {
-      presented(mediaTime);
+    if (!video.requestVideoFrameCallback) return video.addEventListener("play", poll);
+    return video.requestVideoFrameCallback((now, shown) => {
+      if (times && !isLate(shown)) present(times[frameAt(times, shown.mediaTime)]);
       watch();
     });
   }
 
-  /** Seeking within the frame on the screen shows no new one, and tells none. */
-  function presentedWithoutCallback() {
-    if (!state.playing && state.wanted === state.frame) on.frame(state.frame);
+  /** Where the browser does not tell of frames. */
+  function poll() {
+    if (times) present(times[frameDuring(times, video.currentTime)]);
+    if (!video.paused) requestAnimationFrame(poll);
+  }
+
+  /** Whether the video may be at a later frame by now: then a copy would be of the wrong one. */
+  function isLate({ mediaTime, expectedDisplayTime }) {
+    const now = performance.now();
+    if (pictures.knowsTime || video.paused || now - taken > LONGEST_WAIT_MS) return false;
+    const frame = frameAt(times, mediaTime);
+    const shownFor = (1000 * (times[Math.min(frame + 1, times.length - 1)] - times[frame])) / video.playbackRate;
+    return now > expectedDisplayTime + Math.max(0, shownFor - 2 * SCREEN_MS);
+  }
+
+  /** The wanted frame is there. A browser that showed it before does not tell of it again. */
+  function settle() {
+    if (state.playing || !times) return;
+    if (state.frame === state.wanted) return tell();
+    if (pictures.knowsTime) present(video.currentTime);
+    clearTimeout(landing);
+    landing = setTimeout(() => {
+      if (!state.aimed || state.playing || video.seeking) return;
+      state.aimed = false;
+      present(times[state.wanted]);
+    }, LANDED_MS);
   }
 
   function target() {
-    const middle = times ? middleOf(times, Math.min(state.wanted, times.length - 1)) : 0;
+    const middle = times ? middleOf(times, state.wanted) : 0;
     return Math.min(middle, Number.isFinite(video.duration) ? video.duration : middle);
   }
 
   function aim() {
-    if (!times || video.readyState < HTMLMediaElement.HAVE_METADATA || video.seeking) return;
+    if (!times || video.readyState < HTMLMediaElement.HAVE_METADATA) return;
+    state.moved = video.seeking; // Then it aims again when it has arrived.
+    if (state.moved) return;
+    state.wanted = Math.min(state.wanted, times.length - 1);
+    state.aimed = true;
+    clearTimeout(landing);
     video.currentTime = target();
   }
 
-  function presented(seconds) {
-    if (!times) return;
-    state.frame = frameAt(times, seconds);
-    // On the way to another place, a frame of the old one may still come.
-    if (video.seeking && state.frame !== state.wanted) return;
-    on.frame(state.frame);
+  /** Take the picture, which is of the time `seconds` where it does not know better, and tell of its frame. */
+  function present(seconds) {
+    const onTheWay = (frame) => state.aimed && frame !== state.wanted && (video.seeking || !state.playing);
+    // On the way to another place, frames of the old one still come: late ones even after the arrival.
+    if ((video.seeking || !pictures.knowsTime) && onTheWay(frameAt(times, seconds))) return;
+    if (!pictures.take(seconds)) return;
+    taken = performance.now();
+    state.frame = picture().frame;
+    if (onTheWay(state.frame)) return;
+    if (!video.seeking) [state.aimed, state.wanted] = [false, state.frame];
+    tell();
     if (state.playing && !video.seeking) keepInRange();
   }
 
-  /** The picture on the screen now, and its frame: they belong together whenever this is called. Null where the browser has no such pictures. */
-  function capture() {
-    if (!times || typeof VideoFrame === "undefined" || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
-    try {
-      const picture = new VideoFrame(video);
-      return { picture, frame: frameAt(times, picture.timestamp / 1e6) };
-    } catch {
-      return null;
-    }
+  const tell = () => on.frame(state.frame);
+
+  /** The picture taken last, and its frame; null where there is none yet. */
+  function picture() {
+    const held = times && pictures.latest();
+    return held ? { image: held.image, frame: frameAt(times, held.seconds) } : null;
   }
 
   function keepInRange() {
@@ -93,12 +134,12 @@ export function makeVideoEngine(video, on) {
 
   function jump(frame) {
     state.wanted = frame;
-    if (times) video.currentTime = target();
+    aim();
   }
 
   function seek(frame) {
     state.wanted = frame;
-    if (frame === state.frame && !video.seeking) on.frame(frame);
+    if (frame === state.frame && !video.seeking) tell();
     else aim();
   }
 
@@ -112,18 +153,18 @@ export function makeVideoEngine(video, on) {
     if (!state.playing) return;
     state.playing = false;
     video.pause();
-    state.wanted = Math.max(0, state.frame);
   }
 
   function close() {
     pause();
     recording = null;
+    pictures.forget();
     video.removeAttribute("src");
     video.load();
   }
 
   return {
-    state, open, seek, play, pause, close, capture,
+    state, open, seek, play, pause, close, picture,
     speed: (value) => (video.playbackRate = value),
     range: (range) => (state.range = range),
   };

@@ -7,9 +7,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from probe.labeling import opening as module
-from probe.labeling.opening import Opening, StillOpeningError
+from probe.labeling.opening import NotReadyError, Opening
 from probe.labeling.server import application
 from ssl_behavior.errors import InputError
+from tests.probe.labeling.fake_session import ANSWER
 
 
 class Session:
@@ -61,11 +62,20 @@ def test_a_page_that_waits_learns_why_it_failed():
     failures = []
     opening = failing(InputError("`out` is in use"), failures)
     client = browser_of(opening)
-    while (answer := client.get("/api/project")).status_code == 503:
+    while "preparing" in (answer := client.get("/api/project")).json():
         time.sleep(0.01)
-    assert answer.status_code == 400 and answer.json() == {"error": "“project folder” is in use"}
+    assert answer.status_code == 503 and answer.json() == {"error": "“project folder” is in use"}
     opening.close()
     assert failures and isinstance(opening.failure, InputError)
+
+
+def test_an_answer_to_a_project_that_did_not_open_is_sent_again():
+    opening = failing(InputError("no"), [])
+    client = browser_of(opening)
+    opening._thread.join(0.2)
+    answer = client.post("/api/answers", json=ANSWER, headers={"origin": "http://testserver"})
+    assert answer.status_code == 503 and answer.json() == {"error": "no"}
+    opening.close()
 
 
 def test_without_a_page_it_fails_at_once(monkeypatch):
@@ -80,7 +90,7 @@ def test_a_page_that_went_away_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(module, "_GRACE_SECONDS", 0.1)
     failures = []
     opening = failing(InputError("no"), failures)
-    with pytest.raises(StillOpeningError):
+    with pytest.raises(NotReadyError):
         opening.project()
     opening.close()
     assert failures

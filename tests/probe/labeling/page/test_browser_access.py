@@ -10,7 +10,7 @@ import uvicorn
 
 from probe.labeling.access import Password
 from probe.labeling.server import application
-from tests.probe.labeling.test_server import PASSWORD, TOKEN, Session
+from tests.probe.labeling.fake_session import PASSWORD, TOKEN, Session
 
 
 @pytest.fixture
