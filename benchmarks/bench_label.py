@@ -45,6 +45,7 @@ import torch
 from simulated_embeddings import simulate_embeddings
 from timing import seconds
 
+from probe.labeling.sentences import PAUSE_SECONDS
 from ssl_behavior.device import choose_device, describe_device
 from ssl_behavior.recording import Recording
 from ssl_behavior.seeds import numpy_generator
@@ -59,7 +60,7 @@ SCORED, FITTED = 7, 30
 SENTENCE, OTHER_PROGRAMS = "following > {} and speed.resident > {} px/s", "{}.resident > {} and {}.intruder > {}"
 NEVER = 1e4
 PROGRAMS = ("facing_angle", "nose_movement", "approach_velocity", "elongation", "turning", "acceleration")
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 2 * PAUSE_SECONDS
 GB = 1e9
 
 

@@ -1,16 +1,20 @@
 """`Sentences`: the search for sentences of a session, which evaluates the task programs before the first one."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
+from probe.labeling.state import WatchedLock
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FoundBouts, SentenceSearch
 from ssl_behavior.store import Store
 
-__all__ = ["Sentences"]
+__all__ = ["PAUSE_SECONDS", "Sentences"]
+
+PAUSE_SECONDS = 1.0
+"""Answers come faster than that only where the next proposal is known at a glance."""
 
 
 class Sentences:
@@ -21,7 +25,8 @@ class Sentences:
     store : the recordings.
     rows : rows to search.
     programs : Python file with programs of the user's own.
-    busy : lock that others hold while somebody waits for them: nothing is evaluated in the background meanwhile.
+    lock : held by others while somebody waits for them. Programs are evaluated in the background once nobody held it
+        for `PAUSE_SECONDS`.
     """
 
     def __init__(
@@ -29,12 +34,12 @@ class Sentences:
         store: Store,
         rows: Sequence[EmbeddingRow],
         programs: str | Path | None,
-        busy: AbstractContextManager[object],
+        lock: WatchedLock,
     ) -> None:
-        self._store, self._rows, self._programs, self._busy = store, rows, programs, busy
+        self._store, self._rows, self._programs, self._others = store, rows, programs, lock
         self._search: SentenceSearch | None = None
-        self._lock = Lock()
-        self._closed = False
+        self._lock, self._closed = Lock(), Event()
+        self._thread = Thread(target=self._prepare, daemon=True, name="prepare sentences")
 
     def _made(self) -> SentenceSearch:
         with self._lock:
@@ -48,17 +53,22 @@ class Sentences:
 
     def prepare(self) -> None:
         """Evaluate the programs in the background."""
-        Thread(target=self._prepare, daemon=True, name="prepare sentences").start()
+        self._thread.start()
 
     def _prepare(self) -> None:
+        if not self._going():
+            return
         # A sentence that needs what fails here raises the error again.
         with suppress(InputError):
             self._made().prepare(self._going)
 
     def _going(self) -> bool:
-        with self._busy:
-            return not self._closed
+        while self._others.idle_seconds() < PAUSE_SECONDS and not self._closed.wait(0.1):
+            pass
+        return not self._closed.is_set()
 
     def close(self) -> None:
-        """Stop evaluating."""
-        self._closed = True
+        """Stop evaluating. A thread in the middle of a tensor would end the process with an error."""
+        self._closed.set()
+        if self._thread.ident is not None:
+            self._thread.join()

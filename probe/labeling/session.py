@@ -92,6 +92,7 @@ class LabelSession:
         self.state = LabelState(self.log, self.embeddings, self.rows, seed)
         self.decisions, self.estimates = self.state.decisions, self.state.estimates
         self._finder = Finder(self.state, self.store, programs)
+        self._closing = False
         self._thread = Thread(target=self._prepare, daemon=True, name="prepare labeling")
         self._thread.start()
         if wait:
@@ -99,7 +100,9 @@ class LabelSession:
             self.candidates()
 
     def close(self) -> None:
-        """Close the project's file."""
+        """Stop what is being prepared, and close the project's file."""
+        self._closing = True
+        self._thread.join()
         self._finder.close()
         self.log.close()
 
@@ -109,6 +112,8 @@ class LabelSession:
         state = self.state
 
         def progress(stage: str, done: int, total: int) -> None:
+            if self._closing:
+                raise InputError("the project was closed")
             state.preparing = {"stage": stage, "share": min(1.0, done / max(total, 1))}
 
         try:

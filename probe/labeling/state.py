@@ -1,5 +1,6 @@
 """`LabelState`: the rows of a project, what its log says of them, and the heads that know all of it."""
 
+import time
 from collections.abc import Mapping
 from threading import RLock
 from typing import Any
@@ -17,7 +18,7 @@ from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import quoted
 
-__all__ = ["SMOOTHING_SECONDS", "STALE_EVENTS", "LabelState"]
+__all__ = ["SMOOTHING_SECONDS", "STALE_EVENTS", "LabelState", "WatchedLock"]
 
 SMOOTHING_SECONDS = 0.2
 """Predicted probabilities are averaged over this time, here and in the saved probe."""
@@ -25,6 +26,27 @@ STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _LONG_ROW = 300_000
 """Frames of a row up to which each has its own probability; of longer rows, segments have."""
+
+
+class WatchedLock:
+    """Reentrant lock that knows for how long nobody has held it."""
+
+    def __init__(self) -> None:
+        self._lock, self._released = RLock(), time.monotonic()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._released = time.monotonic()
+        self._lock.release()
+
+    def idle_seconds(self) -> float:
+        """Seconds since it was released; 0 while another thread holds it."""
+        if not self._lock.acquire(blocking=False):
+            return 0.0
+        self._lock.release()
+        return time.monotonic() - self._released
 
 
 class LabelState:
@@ -44,7 +66,7 @@ class LabelState:
 
     def __init__(self, log: Project, embeddings: Embeddings, rows: Mapping[str, EmbeddingRow], seed: int) -> None:
         self.log, self.embeddings, self.rows, self.seed = log, embeddings, rows, seed
-        self.lock = RLock()
+        self.lock = WatchedLock()
         self.decisions = Decisions({name: row.frames for name, row in rows.items()})
         self.estimates = Estimates(self.decisions, seed)
         self.preparing: dict[str, Any] | None = {"stage": "opening", "share": 0.0}

@@ -1,11 +1,13 @@
 """The session's search for sentences: programs are evaluated in the background, while nobody waits."""
 
-from threading import Event, RLock
+import threading
+from threading import Event
 
 import pytest
 
 from probe.labeling import sentences
 from probe.labeling.sentences import Sentences
+from probe.labeling.state import WatchedLock
 from ssl_behavior.embeddings_folder import unit_rows
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import SentenceSearch
@@ -27,9 +29,10 @@ class Watched(SentenceSearch):
 def make(dyad, tmp_path, monkeypatch):
     store = write_store(tmp_path / "store", [dyad(f"r{n}", 200, seed=n) for n in range(3)])
     monkeypatch.setattr(sentences, "SentenceSearch", Watched)
+    monkeypatch.setattr(sentences, "PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(Watched, "done", Event())
-    return lambda programs=None, busy=None: Sentences(
-        store, unit_rows(store.rows, "scene", store.individuals), programs, busy or RLock()
+    return lambda programs=None, lock=None: Sentences(
+        store, unit_rows(store.rows, "scene", store.individuals), programs, lock or WatchedLock()
     )
 
 
@@ -42,15 +45,31 @@ def test_programs_are_evaluated_in_the_background(make):
 
 
 def test_nothing_is_evaluated_while_somebody_waits_or_after_the_end(make):
-    busy = RLock()
-    search = make(busy=busy)
-    with busy:
+    lock = WatchedLock()
+    search = make(lock=lock)
+    with lock:
         search.prepare()
         assert len(search.find("speed > 1", 2)) == 2
-        assert not Watched.done.wait(0.2)
+        assert not Watched.done.wait(0.3)
         search.close()
-    assert Watched.done.wait(60)
-    assert search._made().went == [False]
+    assert not Watched.done.is_set() and not search._thread.is_alive()
+
+
+def test_a_lock_knows_how_long_it_was_free():
+    lock, held, done = WatchedLock(), Event(), Event()
+
+    def hold():
+        with lock, lock:
+            held.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10) and lock.idle_seconds() == 0.0
+    done.set()
+    thread.join()
+    first = lock.idle_seconds()
+    assert 0.0 < first < 5 and lock.idle_seconds() > first
 
 
 def test_errors_of_programs_are_those_of_the_first_sentence(make, tmp_path):

@@ -397,3 +397,11 @@ def test_a_draw_does_not_make_the_head_look_new_to_other_answers(session, embedd
 def test_a_project_keeps_to_its_recordings(session, embeddings):
     with pytest.raises(InputError, match="another selection of recordings"):
         LabelSession(session.store, embeddings, session.log.folder, recordings=["r1"])
+
+
+def test_a_session_that_is_closed_leaves_no_thread_behind(store, embeddings, tmp_path):
+    before = set(threading.enumerate())
+    for name in ("first", "second"):
+        session = LabelSession(store, embeddings, tmp_path / name, wait=name == "second")
+        session.close()
+        assert set(threading.enumerate()) == before
