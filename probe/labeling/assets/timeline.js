@@ -72,6 +72,7 @@ export function makeTimeline(app, on) {
   }
 
   function setView(from, to) {
+    if (!state.data) return;
     const { frames } = state.data;
     const length = Math.max(Math.min(SHORTEST_VIEW, frames), Math.min(frames, to - from));
     const start = Math.max(0, Math.min(frames - length, from));

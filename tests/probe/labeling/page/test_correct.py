@@ -157,6 +157,15 @@ def test_hidden_bouts_are_drawn_and_not_deleted(shared, behavior, visit):
     assert page.locator(".bout-panel h2").inner_text() == "Hidden bout"
 
 
+def test_an_address_leads_to_a_frame(shared, behavior, visit):
+    address, _, session = shared
+    page = visit(address).tab(f"#correct?behavior={behavior}&row={quote(first_row(session))}&frame=700")
+    wait_until(page, "labels.views.correct.timeline.state.frame === 700")
+    wait_until(page, "labels.views.correct.player.frame() === 700")
+    first, last = page.evaluate("labels.views.correct.timeline.state.view")
+    assert first <= 700 < last
+
+
 def test_the_time_is_zoomed_with_the_wheel_and_moved_with_the_mouse(shared, behavior, visit):
     address, _, session = shared
     page = visit(address).tab(f"#correct?behavior={behavior}&row={quote(first_row(session))}")
