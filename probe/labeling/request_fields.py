@@ -198,7 +198,8 @@ _CONTROLS = {
     "out": "project folder",
     "overwrite": "replace",
     "p": "probability",
-    "text": "sentence",
+    "sentence": "rule",
+    "text": "rule",
     "what": "what to take away",
 }
 """Arguments of the session whose controls on the page have other names."""

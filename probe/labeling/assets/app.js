@@ -77,7 +77,10 @@ export function makeBanner() {
   const elsewhere = (error) => error instanceof Preparing || (error instanceof Lost && !(error instanceof Failed));
   return {
     node,
-    show: (error) => Object.assign(node, { textContent: error.message || String(error), hidden: elsewhere(error) }),
+    show(error) {
+      Object.assign(node, { textContent: error.message || String(error), hidden: elsewhere(error) });
+      node.scrollIntoView({ block: "nearest" });
+    },
     clear: () => Object.assign(node, { textContent: "", hidden: true }),
   };
 }

@@ -53,7 +53,7 @@ export function historyChart(history, width, sure) {
 }
 
 function axes(chart, width, height, domain, below, beside, format) {
-  const box = { left: 62, right: 14, top: 10, bottom: 42 };
+  const box = { left: 62, right: 22, top: 10, bottom: 42 };
   const x = d3.scaleLinear(domain, [box.left, width - box.right]);
   const y = d3.scaleLinear([0, 1], [height - box.bottom, box.top]);
   for (const tick of y.ticks(5)) {
