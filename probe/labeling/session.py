@@ -100,11 +100,12 @@ class LabelSession:
             self.candidates()
 
     def close(self) -> None:
-        """Stop what is being prepared, and close the project's file."""
+        """Stop what is being prepared, wait for requests that compute, and close the project's file."""
         self._closing = True
         self._thread.join()
         self._finder.close()
-        self.log.close()
+        with self.state.lock:
+            self.log.close()
 
     # --- preparing
 

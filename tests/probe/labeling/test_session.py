@@ -405,3 +405,15 @@ def test_a_session_that_is_closed_leaves_no_thread_behind(store, embeddings, tmp
         session = LabelSession(store, embeddings, tmp_path / name, wait=name == "second")
         session.close()
         assert set(threading.enumerate()) == before
+
+
+def test_the_end_waits_for_a_request_that_computes(store, embeddings, tmp_path):
+    """A head that is fitted while Python ends would abort the process."""
+    session = LabelSession(store, embeddings, tmp_path / "project", wait=True)
+    closing = threading.Thread(target=session.close)
+    with session.state.lock:
+        closing.start()
+        closing.join(0.2)
+        assert closing.is_alive() and session.log.behaviors() == []
+    closing.join(10)
+    assert not closing.is_alive()
