@@ -1,4 +1,4 @@
-"""`Sentences`: the search for sentences of a session, which evaluates the task programs before the first one."""
+"""`Sentences`: the search for sentences of a session. Task programs are evaluated ahead of the first sentence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +14,7 @@ from ssl_behavior.store import Store
 __all__ = ["PAUSE_SECONDS", "Sentences"]
 
 PAUSE_SECONDS = 1.0
-"""Answers come faster than that only where the next proposal is known at a glance."""
+"""Most annotators look longer at a proposal: programs are evaluated in the meantime."""
 
 
 class Sentences:
@@ -25,7 +25,7 @@ class Sentences:
     store : the recordings.
     rows : rows to search.
     programs : Python file with programs of the user's own.
-    lock : held by others while somebody waits for them. Programs are evaluated in the background once nobody held it
+    lock : the session holds it while it answers a request. Programs are evaluated in the background once it was free
         for `PAUSE_SECONDS`.
     """
 

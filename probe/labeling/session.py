@@ -317,7 +317,19 @@ class LabelSession:
     def set_threshold(
         self, *, key: str, behavior: str, annotator: str, probability: float | None = None
     ) -> dict[str, Any]:
-        """Choose the probability from which frames count as the behavior; None = the one with the best expected F1."""
+        """Choose the probability from which frames count as the behavior.
+
+        Parameters
+        ----------
+        key : of the choice; one whose key is stored already is not stored again.
+        probability : from .01 to .99; None = the one with the best expected F1.
+
+        Raises
+        ------
+        InputError
+            If the behavior is unknown, the name is empty, the probability is out of range, the project is locked, or
+            the disk is full. Nothing is stored then.
+        """
         self.state.check_behavior(behavior)
         self._check_author(key, annotator)
         if probability is not None and not THRESHOLDS[0] <= probability <= THRESHOLDS[1]:

@@ -407,6 +407,21 @@ def test_a_session_that_is_closed_leaves_no_thread_behind(store, embeddings, tmp
         assert set(threading.enumerate()) == before
 
 
+def test_a_chosen_threshold_is_there_for_others_and_after_the_end(store, embeddings, tmp_path):
+    opened = [LabelSession(store, embeddings, tmp_path / "project", wait=True) for _ in range(2)]
+    opened[0].add_behavior("strike", "One hits the other.", "Ann")
+    for number, chosen in enumerate((0.3, None, 0.2)):
+        opened[0].set_threshold(key=f"t{number}", behavior="strike", annotator="Ann", probability=chosen)
+        # A second arrival of a choice is none.
+        opened[0].set_threshold(key="t0", behavior="strike", annotator="Ann", probability=0.3)
+        assert opened[1].trust(behavior="strike")["threshold"] == (chosen or 0.5)
+    for session in opened:
+        session.close()
+    later = LabelSession(store, embeddings, tmp_path / "project", wait=True)
+    assert later.timeline(behavior="strike", row="r1")["threshold"] == 0.2
+    later.close()
+
+
 def test_the_end_waits_for_a_request_that_computes(store, embeddings, tmp_path):
     """A head that is fitted while Python ends would abort the process."""
     session = LabelSession(store, embeddings, tmp_path / "project", wait=True)
