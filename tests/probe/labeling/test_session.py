@@ -237,9 +237,10 @@ def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
     balanced = annotate(embeddings, taught.store, taught.log.folder / "probe", balanced=True, verbose=False)
     assert balanced["r3"].labels["strike"].frames.sum() != shown.sum()
     file = taught.log.folder / "probe" / "probe.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"thresholds": [0.1, 0.2]}))
-    with pytest.raises(InputError, match=r"is damaged.*1 classes, 2 thresholds"):
-        annotate(embeddings, taught.store, file.parent, verbose=False)
+    for wrong, message in (([0.1, 0.2], "1 classes, 2 thresholds"), ([0.0], "threshold of 0 is no probability")):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"thresholds": wrong}))
+        with pytest.raises(InputError, match=f"is damaged.*{message}"):
+            annotate(embeddings, taught.store, file.parent, verbose=False)
 
 
 def test_a_threshold_is_chosen_for_the_estimate_the_ethogram_and_files(taught):
