@@ -128,7 +128,8 @@ def test_a_late_picture_does_not_move_the_place_that_is_shown_next(stage):
       const load = labels.tracks.load;
       labels.tracks.load = (...piece) => load(...piece).then(() => new Promise((next) => setTimeout(next, 200)));
       player.seek(20);
-      await player.show({ ...player.clip(), recording: player.clip().recording.id, first: 100, last: 200, at, autoplay: false });
+      const { recording, row } = player.clip();
+      await player.show({ recording: recording.id, row, first: 100, last: 200, at, autoplay: false });
       labels.tracks.load = load;
     }"""
     page.evaluate(f"(at) => ({script})([{PLAYER}, at])", 150)
