@@ -1,5 +1,6 @@
 """`Sentences`: the search for sentences of a session. Task programs are evaluated ahead of the first sentence."""
 
+import atexit
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +72,8 @@ class Sentences:
 
     def prepare(self) -> None:
         """Evaluate the programs in the background."""
+        # A script may end without `close`.
+        atexit.register(self.close)
         self._thread.start()
 
     def _prepare(self) -> None:
@@ -92,3 +95,4 @@ class Sentences:
             self._ended.wait_for(lambda: not self._running)
         if self._thread.ident is not None:
             self._thread.join()
+        atexit.unregister(self.close)
