@@ -35,7 +35,9 @@ from probe.labeling.candidates import CandidateConfig
 from probe.labeling.learner import Head, Learner
 from probe.labeling.project import SpanDecision
 from probe.labeling.session import LabelSession
+from probe.labeling.state import SMOOTHING_SECONDS
 from probe.labeling.trust import held_out_heads
+from probe.postprocessing import moving_average, window_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.files import write_json
 from ssl_behavior.logistic import PENALTIES, Design, fit_head
@@ -211,11 +213,19 @@ def estimates(loop: Loop, rows: list[EmbeddingRow]) -> dict[str, Any]:
             "precision": hits / max(1, int(predicted.sum())), "recall": hits / max(1, int(positive.sum())),
             "share": float(positive.mean()), "f1": f1_score(positive, predicted, zero_division=0.0),
             "f1 from one half": f1_score(positive, probability >= 0.5, zero_division=0.0),
+            "f1 smoothed": f1_score(positive, smoothed(probability, own) >= found["threshold"], zero_division=0.0),
             "f1 of the best threshold": best_f1(positive, probability),
         }  # fmt: skip
     for name in ("ap", "precision", "recall", "f1", "share"):
         result[name] = found[name] and {key: found[name][key] for key in ("value", "low", "high")}
     return result
+
+
+def smoothed(probability: np.ndarray, rows: list[EmbeddingRow]) -> np.ndarray:
+    """Probabilities as the ethogram has them."""
+    parts = np.split(probability, np.cumsum([row.frames for row in rows])[:-1])
+    windows = [window_frames(SMOOTHING_SECONDS, row.fps) for row in rows]
+    return np.concatenate([moving_average(one, window) for one, window in zip(parts, windows, strict=True)])
 
 
 def best_f1(positive: np.ndarray, probability: np.ndarray) -> float:

@@ -135,7 +135,7 @@ class PairPredictor(Predictor):
 
         Parameters
         ----------
-        exclusive : at most one behavior of a pair in a frame: the most probable one.
+        exclusive : at most one behavior of a pair in a frame: the most probable of those that are shown.
         """
         places = {name: number for number, name in enumerate(self.store.individuals)}
         found = [np.empty((0, 5), np.int64)]

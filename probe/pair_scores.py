@@ -27,14 +27,14 @@ def decided_bouts(
     ----------
     probability : float [time, behavior]; NaN for behaviors that were not learned, which are not shown.
     possible : behaviors that the pair may show, [behavior].
-    exclusive : at most one behavior in a frame: the most probable one.
+    exclusive : at most one behavior in a frame: the most probable of those that are shown.
     min_bout_frames : shorter bouts are left out.
     thresholds : probability from which each behavior is shown, in place of one half.
     """
     probability = np.nan_to_num(probability) * np.asarray(possible)
     shown = probability >= np.array(thresholds) if len(thresholds) else probability > 0.5
     if exclusive:
-        shown &= np.arange(shown.shape[1]) == probability.argmax(axis=1)[:, None]
+        shown &= np.arange(shown.shape[1]) == np.where(shown, probability, -1.0).argmax(axis=1)[:, None]
     return [
         (behavior, start, stop)
         for behavior in range(shown.shape[1])

@@ -192,7 +192,9 @@ def load_heads(folder: Path) -> SavedProbe:
 def _thresholds(contents: dict[str, Any]) -> tuple[float, ...]:
     found, classes = tuple(float(one) for one in contents.get("thresholds", ())), contents["task"]["classes"]
     if found and len(found) != len(classes):
-        raise KeyError(f"{len(classes)} classes, {len(found)} thresholds")
+        raise ValueError(f"{len(classes)} classes, {len(found)} thresholds")
+    if wrong := [one for one in found if not 0 < one < 1]:
+        raise ValueError(f"a threshold of {wrong[0]:g} is no probability between 0 and 1")
     return found
 
 

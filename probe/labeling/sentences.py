@@ -1,9 +1,9 @@
-"""`Sentences`: the search for sentences of a session, which evaluates the task programs before the first one."""
+"""`Sentences`: the search for sentences of a session. Task programs are evaluated ahead of the first sentence."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 
 from probe.labeling.state import WatchedLock
 from ssl_behavior.embeddings_folder import EmbeddingRow
@@ -14,7 +14,7 @@ from ssl_behavior.store import Store
 __all__ = ["PAUSE_SECONDS", "Sentences"]
 
 PAUSE_SECONDS = 1.0
-"""Answers come faster than that only where the next proposal is known at a glance."""
+"""Most annotators look longer at a proposal: programs are evaluated in the meantime."""
 
 
 class Sentences:
@@ -25,7 +25,7 @@ class Sentences:
     store : the recordings.
     rows : rows to search.
     programs : Python file with programs of the user's own.
-    lock : held by others while somebody waits for them. Programs are evaluated in the background once nobody held it
+    lock : the session holds it while it answers a request. Programs are evaluated in the background once it was free
         for `PAUSE_SECONDS`.
     """
 
@@ -39,6 +39,7 @@ class Sentences:
         self._store, self._rows, self._programs, self._others = store, rows, programs, lock
         self._search: SentenceSearch | None = None
         self._lock, self._closed = Lock(), Event()
+        self._running, self._ended = 0, Condition()
         self._thread = Thread(target=self._prepare, daemon=True, name="prepare sentences")
 
     def _made(self) -> SentenceSearch:
@@ -48,8 +49,25 @@ class Sentences:
             return self._search
 
     def find(self, text: str, k: int) -> FoundBouts:
-        """The bouts that a sentence describes; errors as of `SentenceSearch`."""
-        return self._made().find(text, k)
+        """The bouts that a sentence describes; errors as of `SentenceSearch`, and an `InputError` after `close`."""
+        with self._search_under_way():
+            self._check_open()
+            return self._made().find(text, k, progress=self._check_open)
+
+    @contextmanager
+    def _search_under_way(self) -> Iterator[None]:
+        with self._ended:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify_all()
+
+    def _check_open(self, *progress: object) -> None:
+        if self._closed.is_set():
+            raise InputError("the project was closed")
 
     def prepare(self) -> None:
         """Evaluate the programs in the background."""
@@ -68,7 +86,9 @@ class Sentences:
         return not self._closed.is_set()
 
     def close(self) -> None:
-        """Stop evaluating. A thread in the middle of a tensor would end the process with an error."""
+        """Stop evaluating and searching. A thread in the middle of a tensor would end the process with an error."""
         self._closed.set()
+        with self._ended:
+            self._ended.wait_for(lambda: not self._running)
         if self._thread.ident is not None:
             self._thread.join()

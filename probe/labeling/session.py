@@ -4,6 +4,7 @@ Frames are those of the store. Rows are named by their ids in the embeddings. Me
 threads; several sessions, also in other processes, may work on one project.
 """
 
+import atexit
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -94,17 +95,21 @@ class LabelSession:
         self._finder = Finder(self.state, self.store, programs)
         self._closing = False
         self._thread = Thread(target=self._prepare, daemon=True, name="prepare labeling")
+        # A script may end without `close`; a thread in the middle of a tensor would end the process with an error.
+        atexit.register(self.close)
         self._thread.start()
         if wait:
             self._thread.join()
             self.candidates()
 
     def close(self) -> None:
-        """Stop what is being prepared, and close the project's file."""
+        """Stop what is being prepared, wait for requests that compute, and close the project's file."""
         self._closing = True
         self._thread.join()
         self._finder.close()
-        self.log.close()
+        with self.state.lock:
+            self.log.close()
+        atexit.unregister(self.close)
 
     # --- preparing
 
@@ -316,7 +321,19 @@ class LabelSession:
     def set_threshold(
         self, *, key: str, behavior: str, annotator: str, probability: float | None = None
     ) -> dict[str, Any]:
-        """Choose the probability from which frames count as the behavior; None = the one with the best expected F1."""
+        """Choose the probability from which frames count as the behavior.
+
+        Parameters
+        ----------
+        key : of the choice; one whose key is stored already is not stored again.
+        probability : from .01 to .99; None = the one with the best expected F1.
+
+        Raises
+        ------
+        InputError
+            If the behavior is unknown, the name is empty, the probability is out of range, the project is locked, or
+            the disk is full. Nothing is stored then.
+        """
         self.state.check_behavior(behavior)
         self._check_author(key, annotator)
         if probability is not None and not THRESHOLDS[0] <= probability <= THRESHOLDS[1]:
@@ -404,7 +421,7 @@ class LabelSession:
             if probability is not None:
                 own = np.where(np.isin(own, unknown), np.where(probability >= threshold, YES, NO), own).astype(np.int8)
             states[row] = own
-        return Labeled(behavior, states, annotator, self.decisions.annotators, whole)
+        return Labeled(behavior, states, annotator, self.decisions.annotators, whole, threshold if whole else None)
 
     def _take_probe(self, behaviors: Sequence[str]) -> dict[str, Any]:
         heads, calibrations, thresholds = [], [], []

@@ -25,7 +25,7 @@ SMOOTHING_SECONDS = 0.2
 STALE_EVENTS = 10
 """Events after which the calibration is made anew."""
 _LONG_ROW = 300_000
-"""Frames of a row up to which each has its own probability; of longer rows, segments have."""
+"""Frames of a row up to which each frame has its own probability; in longer rows, the frames of a segment share one."""
 
 
 class WatchedLock:

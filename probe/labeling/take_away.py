@@ -39,6 +39,7 @@ class Labeled:
     annotator : name that stands for all; "" = the names of those who answered.
     annotators : (behavior, row) -> names of those who answered.
     whole : states hold predictions where nobody decided.
+    threshold : probability from which frames are predicted; None = there are no predictions.
     """
 
     behavior: str
@@ -46,6 +47,7 @@ class Labeled:
     annotator: str
     annotators: Callable[[str, str], Sequence[str]]
     whole: bool
+    threshold: float | None = None
 
     def by(self, rows: Sequence[EmbeddingRow]) -> str:
         """Annotator of these rows."""
@@ -159,7 +161,9 @@ def write_files(
             yield _annotated(store, store.row(name), *made[name], [one.behavior for one in labeled])
 
     make_folder(out.parent)
-    write_annotations(out, recordings(), ids, streams, (format,), {"store": store.fingerprint()}, overwrite=True)
+    thresholds = {one.behavior: one.threshold for one in labeled if one.threshold is not None}
+    facts = {"store": store.fingerprint(), "thresholds": thresholds}
+    write_annotations(out, recordings(), ids, streams, (format,), facts, overwrite=True)
     names = quoted([one.behavior for one in labeled])
     sentence = f"Labels of {counted(len(ids), 'recording')} ({names}) are in {out}."
     return {"sentence": sentence, "notices": _about_animals(rows, labeled)}

@@ -17,7 +17,8 @@ def timeline(
 ) -> dict[str, Any]:
     """Probability, bouts and answers along a row.
 
-    Bouts are answered ones, and elsewhere runs of frames from the threshold on, see `Trust`.
+    Bouts are those that were answered, and elsewhere the runs of frames whose probability reaches the threshold (see
+    `Trust`).
 
     Parameters
     ----------

@@ -344,7 +344,7 @@ class SentenceSearch:
             for own in sets:
                 own.in_cm.fill_(self.unit == "cm")
                 own.body_length.fill_(self.body_length)
-            if len(self._restricted) == _MOST_SETS:
+            if len(self._restricted) >= _MOST_SETS:
                 self._restricted.clear()
             self._restricted[programs, fps] = sets
         return sets

@@ -175,3 +175,6 @@ def test_thresholds_of_pairs_decide_in_place_of_one_half():
     probability = np.array([[0.2, 0.6], [0.4, 0.6], [0.4, 0.8], [np.nan, np.nan]])
     assert decided_bouts(probability, [True, True], False) == [(1, 0, 3)]
     assert decided_bouts(probability, [True, True], False, thresholds=(0.4, 0.7)) == [(0, 1, 3), (1, 2, 3)]
+    # The most probable behavior may be below its own threshold.
+    assert decided_bouts(probability[:2], [True, True], True, thresholds=(0.15, 0.7)) == [(0, 0, 2)]
+    assert decided_bouts(probability[:3], [True, True], True, thresholds=(0.15, 0.7)) == [(0, 0, 2), (1, 2, 3)]

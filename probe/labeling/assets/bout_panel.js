@@ -64,6 +64,8 @@ function makeLimits(app, changed) {
   const node = element("div", { class: "limits" },
     element("label", {}, "Hide bouts shorter than", length, lengthWords), element("label", {}, "below probability", probability, probabilityWords), threshold, count);
   let [fps, least, timer] = [30, 0, null];
+  // The browser writes .50 as .5: texts differ where numbers do not.
+  const hidesNone = () => Number(probability.value) === Number(probability.min);
   const draw = () => {
     lengthWords.textContent = `${(length.value / fps).toFixed(2)} s`;
     probabilityWords.textContent = percent(Math.max(least, Number(probability.value)));
@@ -84,14 +86,14 @@ function makeLimits(app, changed) {
     [fps, least] = [data.fps, data.probability ? data.threshold : 0];
     length.max = Math.max(30, Math.round(3 * fps));
     threshold.textContent = `Threshold ${percent(data.threshold)}`;
-    const all = probability.value === probability.min;
+    const all = hidesNone();
     probability.min = (Math.floor(least * 100) / 100).toFixed(2);
     if (all) probability.value = probability.min;
   }
 
   return {
     node,
-    chosen: () => ({ minimum_frames: length.value, minimum_probability: probability.value === probability.min ? "0" : probability.value }),
+    chosen: () => ({ minimum_frames: length.value, minimum_probability: hidesNone() ? "0" : probability.value }),
     say(text, data) {
       count.textContent = text;
       threshold.hidden = !data?.probability;

@@ -71,7 +71,7 @@ export function makeOutbox(scope, on) {
   }
 
   function forget(entry) {
-    waiting.splice(waiting.indexOf(entry), 1);
+    if (waiting.includes(entry)) waiting.splice(waiting.indexOf(entry), 1);
     storage((all) => all.removeItem(prefix + entry.key));
   }
 

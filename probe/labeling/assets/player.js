@@ -44,7 +44,7 @@ export function makePlayer(app, on = {}, extra = []) {
   async function show({ recording: id, row, start, stop, first, last, at = null, autoplay = true }) {
     const recording = recordingOf(app.project, id);
     engine.pause();
-    const made = { recording, row, start, stop, first, last, actors: actorsOf(app.project, row) };
+    const made = { recording, row, start, stop, first, last, actors: actorsOf(app.project, row), waits: true };
     clip = made;
     box = null;
     ui.say("");
@@ -53,6 +53,7 @@ export function makePlayer(app, on = {}, extra = []) {
     frame = at ?? first;
     await load(frame);
     if (clip !== made) return;
+    made.waits = false;
     if (isShort()) clip.box = animalsBox(app, id, clip.actors, first, last);
     seek(frame);
     if (autoplay && !calm()) play();
@@ -98,6 +99,8 @@ export function makePlayer(app, on = {}, extra = []) {
   }
 
   function present(shown) {
+    // A frame of the clip before may still come: it is no place in this one.
+    if (!clip || clip.waits) return;
     frame = Math.max(clip.first, Math.min(clip.last - 1, shown));
     if (clip.last - clip.first > AHEAD && frame % 32 === 0) load(frame);
     draw();

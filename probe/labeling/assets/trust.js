@@ -14,6 +14,8 @@ const SCORES = [
 ];
 
 const CALIBRATION = "Of the frames to which the model gives a probability, how many are the behavior. On the diagonal, probabilities can be taken at their word. Lines: 95 % intervals.";
+const GUESSED = "Until then, the best threshold is a guess from few answers, and it moves with each of them.";
+const PAUSE = 300;
 const HISTORY = "The estimate after so many answers, as far as it was worth something.";
 
 /** The view: {node, open}. */
@@ -23,6 +25,8 @@ export function makeTrust(app) {
   const body = element("div", { class: "trust-grid" });
   const target = makeTarget(() => refresh());
   const threshold = makeThreshold(choose);
+  const choosing = []; // Behaviors whose threshold is on its way to the server.
+  let asked = 0;
   const node = element("div", { class: "trust" }, banner.node, message, body);
 
   async function refresh() {
@@ -30,20 +34,28 @@ export function makeTrust(app) {
     const { behavior } = app;
     if (!behavior) return say({ enough: false, message: "There is no behavior yet." });
     banner.clear();
+    const mine = ++asked;
     try {
       const trust = await get("/api/trust", { behavior, target: target.value() });
-      if (behavior === app.behavior) draw(trust);
+      if (mine === asked && behavior === app.behavior) draw(trust);
     } catch (error) {
       banner.show(error);
     }
   }
 
   async function choose(probability) {
+    const { behavior } = app;
+    const forget = () => choosing.splice(choosing.indexOf(behavior), 1);
     banner.clear();
+    choosing.push(behavior);
     try {
       const given = await chooseThreshold(app, probability);
       if (given) await given.sent;
+      forget();
+      if (!given) await refresh();
     } catch (error) {
+      forget();
+      await refresh();
       banner.show(error);
     }
   }
@@ -58,14 +70,17 @@ export function makeTrust(app) {
     say(trust);
     body.classList.toggle("worthless", !trust.enough);
     target.show(trust);
-    threshold.show(trust);
+    // An estimate from before the choice would move the slider back.
+    if (!choosing.includes(app.behavior)) threshold.show(trust);
     const width = 460;
+    const focused = document.activeElement;
     const known = trust.history.length > 1;
     const calibrated = trust.enough && trust.calibration.length > 0;
-    const estimates = panel("Estimates", [trust.best_threshold === null ? null : threshold.node, trust.enough ? scores(trust) : null], basis(trust));
+    const estimates = panel("Estimates", trust.best_threshold === null ? null : [threshold.node, trust.enough ? scores(trust) : element("p", { class: "hint" }, GUESSED)], basis(trust));
     const calibration = panel("Calibration", calibrated ? calibrationChart(trust.calibration, width) : later(), calibrated && CALIBRATION);
     const history = panel("Average precision over answers", known ? historyChart(trust.history, width, trust.enough) : later(), known && HISTORY);
     body.replaceChildren(element("div", {}, estimates, history), element("div", {}, panel("Time to go", target.node), calibration));
+    if (body.contains(focused)) focused.focus();
   }
 
   app.on("behavior", refresh);
@@ -98,15 +113,20 @@ function makeThreshold(chosen) {
   const words = element("output", {});
   const best = element("button", { type: "button" });
   const draw = () => (words.textContent = percent(Number(slider.value)));
+  let timer = null;
   slider.addEventListener("input", draw);
-  slider.addEventListener("change", () => chosen(Number(slider.value)));
+  // With the arrow keys, many values pass by.
+  slider.addEventListener("change", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => ((timer = null), chosen(Number(slider.value))), PAUSE);
+  });
   best.addEventListener("click", () => chosen(null));
   const hint = element("p", { class: "hint" }, "A frame counts as the behavior from this probability on: in Correct, in files and in the saved model. Higher: fewer frames that are wrong. Lower: fewer that are missed.");
   const node = element("div", { class: "threshold" }, element("label", {}, "Threshold", slider, words), best, hint);
   return {
     node,
     show({ threshold, best_threshold: known }) {
-      slider.value = threshold;
+      if (timer === null) slider.value = threshold;
       draw();
       best.disabled = known === threshold;
       best.textContent = `${known === threshold ? "✓ " : ""}Best F1${known === null ? "" : `: ${percent(known)}`}`;

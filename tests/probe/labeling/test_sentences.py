@@ -1,6 +1,9 @@
 """The session's search for sentences: programs are evaluated in the background, while nobody waits."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -10,8 +13,11 @@ from probe.labeling.sentences import Sentences
 from probe.labeling.state import WatchedLock
 from ssl_behavior.embeddings_folder import unit_rows
 from ssl_behavior.errors import InputError
-from ssl_behavior.retrieval import SentenceSearch
+from ssl_behavior.programs.recording_blocks import recording_blocks
+from ssl_behavior.retrieval import SentenceSearch, sentence_search, signals
 from ssl_behavior.store import write_store
+
+ROOT = Path(__file__).parents[3]
 
 
 class Watched(SentenceSearch):
@@ -27,7 +33,7 @@ class Watched(SentenceSearch):
 
 @pytest.fixture
 def make(dyad, tmp_path, monkeypatch):
-    store = write_store(tmp_path / "store", [dyad(f"r{n}", 200, seed=n) for n in range(3)])
+    store = write_store(tmp_path / "store", [dyad(f"r{n}", 200, seed=n) for n in range(5)])
     monkeypatch.setattr(sentences, "SentenceSearch", Watched)
     monkeypatch.setattr(sentences, "PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(Watched, "done", Event())
@@ -40,7 +46,7 @@ def test_programs_are_evaluated_in_the_background(make):
     search = make()
     search.prepare()
     assert Watched.done.wait(60)
-    assert search._made().went == [True] * 3
+    assert search._made().went == [True] * 5
     assert len(search.find("speed > 1", 2)) == 2
 
 
@@ -53,6 +59,68 @@ def test_nothing_is_evaluated_while_somebody_waits_or_after_the_end(make):
         assert not Watched.done.wait(0.3)
         search.close()
     assert not Watched.done.is_set() and not search._thread.is_alive()
+
+
+def test_the_end_stops_a_search_and_waits_for_it(make, monkeypatch):
+    """A search that went on while Python ends would abort the process."""
+    began, may_go_on, evaluated, errors = Event(), Event(), [], []
+
+    def blocks(*arguments):
+        evaluated.append(1)
+        began.set()
+        assert may_go_on.wait(10)
+        return recording_blocks(*arguments)
+
+    monkeypatch.setattr(signals, "recording_blocks", blocks)
+    monkeypatch.setattr(sentence_search, "_AT_ONCE", 1)
+    search = make()
+
+    def find():
+        try:
+            search.find("speed > 1", 1000)
+        except InputError as error:
+            errors.append(str(error))
+
+    finding, closing = threading.Thread(target=find), threading.Thread(target=search.close)
+    finding.start()
+    assert began.wait(10)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    may_go_on.set()
+    closing.join(10)
+    assert not closing.is_alive() and len(evaluated) < 5
+    finding.join(10)
+    find()
+    assert errors == ["the project was closed"] * 2
+
+
+def test_a_script_may_end_without_closing(make, tmp_path):
+    """While a program is evaluated: the end waits for it, and no other one follows."""
+    make()
+    code = f"""
+import time
+from probe.labeling import sentences
+from probe.labeling.state import WatchedLock
+from ssl_behavior.embeddings_folder import unit_rows
+from ssl_behavior.retrieval import signals
+from ssl_behavior.store import Store
+
+def blocks(*arguments):
+    print("evaluating", flush=True)
+    time.sleep(0.5)
+    return []
+
+signals.recording_blocks, sentences.PAUSE_SECONDS = blocks, 0.1
+store = Store({str(tmp_path / "store")!r})
+search = sentences.Sentences(store, unit_rows(store.rows, "scene", store.individuals), None, WatchedLock())
+search._thread._target = lambda own=search._prepare: (own(), print("ended", flush=True))
+search.prepare()
+time.sleep(0.6)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.split()
+    assert done.returncode == 0 and lines[0] == "evaluating" and lines[-1] == "ended" and len(lines) < 6, done
 
 
 def test_a_lock_knows_how_long_it_was_free():

@@ -237,9 +237,10 @@ def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
     balanced = annotate(embeddings, taught.store, taught.log.folder / "probe", balanced=True, verbose=False)
     assert balanced["r3"].labels["strike"].frames.sum() != shown.sum()
     file = taught.log.folder / "probe" / "probe.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"thresholds": [0.1, 0.2]}))
-    with pytest.raises(InputError, match=r"is damaged.*1 classes, 2 thresholds"):
-        annotate(embeddings, taught.store, file.parent, verbose=False)
+    for wrong, message in (([0.1, 0.2], "1 classes, 2 thresholds"), ([0.0], "threshold of 0 is no probability")):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"thresholds": wrong}))
+        with pytest.raises(InputError, match=f"is damaged.*{message}"):
+            annotate(embeddings, taught.store, file.parent, verbose=False)
 
 
 def test_a_threshold_is_chosen_for_the_estimate_the_ethogram_and_files(taught):
@@ -405,3 +406,30 @@ def test_a_session_that_is_closed_leaves_no_thread_behind(store, embeddings, tmp
         session = LabelSession(store, embeddings, tmp_path / name, wait=name == "second")
         session.close()
         assert set(threading.enumerate()) == before
+
+
+def test_a_chosen_threshold_is_there_for_others_and_after_the_end(store, embeddings, tmp_path):
+    opened = [LabelSession(store, embeddings, tmp_path / "project", wait=True) for _ in range(2)]
+    opened[0].add_behavior("strike", "One hits the other.", "Ann")
+    for number, chosen in enumerate((0.3, None, 0.2)):
+        opened[0].set_threshold(key=f"t{number}", behavior="strike", annotator="Ann", probability=chosen)
+        # A second arrival of a choice is none.
+        opened[0].set_threshold(key="t0", behavior="strike", annotator="Ann", probability=0.3)
+        assert opened[1].trust(behavior="strike")["threshold"] == (chosen or 0.5)
+    for session in opened:
+        session.close()
+    later = LabelSession(store, embeddings, tmp_path / "project", wait=True)
+    assert later.timeline(behavior="strike", row="r1")["threshold"] == 0.2
+    later.close()
+
+
+def test_the_end_waits_for_a_request_that_computes(store, embeddings, tmp_path):
+    """A head that is fitted while Python ends would abort the process."""
+    session = LabelSession(store, embeddings, tmp_path / "project", wait=True)
+    closing = threading.Thread(target=session.close)
+    with session.state.lock:
+        closing.start()
+        closing.join(0.2)
+        assert closing.is_alive() and session.log.behaviors() == []
+    closing.join(10)
+    assert not closing.is_alive()

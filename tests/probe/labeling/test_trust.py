@@ -11,6 +11,7 @@ from probe.labeling.trust import (
     _average_precisions,
     _strength,
     assess,
+    best_threshold,
     calibrate,
     held_out_heads,
     seconds_to_reach,
@@ -23,6 +24,21 @@ def test_average_precisions_are_expected_ones():
     for share, value in zip(shares, _average_precisions(shares), strict=True):
         positive = generator.random(4000) < share
         assert value == pytest.approx(average_precision_score(positive, -np.arange(4000.0)), abs=0.03)
+
+
+def test_no_threshold_has_a_better_expected_f1_than_the_best_one():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        probability = -np.sort(-(generator.random(60) ** generator.uniform(0.5, 6)))
+        shares = np.clip(probability * generator.uniform(0.2, 1.5), 0, 1)
+
+        def expected_f1(threshold, probability=probability, shares=shares):
+            shown = probability >= threshold
+            return 2 * shares[shown].sum() / (shown.sum() + shares.sum())
+
+        best = best_threshold(probability, shares)
+        others = probability[(probability >= 0.01) & (probability <= 0.99)]
+        assert expected_f1(best) >= max(map(expected_f1, others)) - 1e-12
 
 
 def test_calibration_finds_slope_and_offset():

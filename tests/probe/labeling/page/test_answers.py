@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.probe.labeling.page.steps import first_row, go, has_counts, name_annotator, wait_until
+from tests.probe.labeling.page.steps import first_row, go, has_counts, name_annotator, wait_until, waits_for
 from tests.probe.labeling.page.visitor import DEFINITION, opened, ready
 
 
@@ -78,6 +78,21 @@ def test_answers_given_without_a_connection_are_kept_and_sent(shared, behavior, 
     visitor.context.set_offline(False)
     has_counts(page, 0, 1, 1)
     assert page.locator("#lost").is_hidden()
+
+
+def test_what_goes_wrong_after_an_answer_takes_no_other_one_with_it(shared, behavior, visit):
+    page = visit(shared[0]).tab(f"#learn?behavior={behavior}")
+    name_annotator(page)
+    wait_until(page, "labels.views.learn.queue.current() !== null")
+    routes = []
+    page.route("**/api/answers", lambda route: routes.append(route))
+    page.evaluate("labels.on('answers', () => { throw new Error('A view cannot be drawn.') })")
+    for key in "nnu":
+        page.keyboard.press(key)
+    for _ in range(3):
+        waits_for(page, lambda: len(routes), 1)
+        routes.pop().continue_()
+    has_counts(page, 0, 2, 1)
 
 
 def test_an_answer_to_a_locked_project_is_kept_and_sent_again(data, tmp_path, visit):

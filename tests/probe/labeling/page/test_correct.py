@@ -166,6 +166,26 @@ def test_an_address_leads_to_a_frame(shared, behavior, visit):
     assert first <= 700 < last
 
 
+def test_a_lower_threshold_hides_no_bout(shared, behavior, visit):
+    page = visit(shared[0]).tab(f"#learn?behavior={behavior}")
+    thresholds, asked = [0.5, 0.2], []
+    bout = {"start": 30, "stop": 60, "probability": 0.3, "decision": None, "hidden": False}
+
+    def timeline(route):
+        threshold = thresholds[min(len(asked), 1)]
+        asked.append(float(route.request.url.partition("minimum_probability=")[2].partition("&")[0]))
+        found = [bout | {"hidden": asked[-1] > 0.3}] if threshold < 0.3 else []
+        reply = {"frames": 1500, "fps": 30.0, "probability": [0.2] * 100, "threshold": threshold, "bouts": found}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(reply | {"answers": []}))
+
+    page.route("**/api/timeline*", timeline)
+    go(page, "Correct")
+    for words in ("0 bouts", "1 bout"):
+        wait_until(page, "(words) => document.querySelector('.limits .count').textContent === words", words)
+        page.evaluate("labels.tell('answers')")
+    assert set(asked) == {0.0}
+
+
 def test_the_time_is_zoomed_with_the_wheel_and_moved_with_the_mouse(shared, behavior, visit):
     address, _, session = shared
     page = visit(address).tab(f"#correct?behavior={behavior}&row={quote(first_row(session))}")

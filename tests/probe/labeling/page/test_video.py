@@ -118,3 +118,22 @@ def test_a_video_is_in_step_with_the_skeleton_to_the_frame(stage, script):
     assert page.evaluate(f"{PLAYER}.frame()") == last["picture"]
     page.keyboard.press("ArrowRight")
     has_frame(page, last["picture"] + 1)
+
+
+def test_a_late_picture_does_not_move_the_place_that_is_shown_next(stage):
+    """Nor does it go wrong where nothing is shown next."""
+    page = stage()
+    has_frame(page, 0)
+    script = """async ([player, at]) => {
+      const load = labels.tracks.load;
+      labels.tracks.load = (...piece) => load(...piece).then(() => new Promise((next) => setTimeout(next, 200)));
+      player.seek(20);
+      const { recording, row } = player.clip();
+      await player.show({ recording: recording.id, row, first: 100, last: 200, at, autoplay: false });
+      labels.tracks.load = load;
+    }"""
+    page.evaluate(f"(at) => ({script})([{PLAYER}, at])", 150)
+    has_frame(page, 150)
+    assert page.evaluate(f"{PLAYER}.frame()") == 150
+    page.evaluate(f"() => ({PLAYER}.seek(120), {PLAYER}.clear())")
+    page.wait_for_timeout(300)

@@ -186,6 +186,50 @@ def test_estimates_are_shown_with_intervals_when_they_are_worth_something(shared
     waits_for(page, lambda: session.decisions.threshold(behavior), None)
 
 
+def test_the_slider_of_the_threshold_stays_under_the_fingers(shared, behavior, visit):
+    visitor = visit(shared[0])
+    visitor.expected.append("status of 400")
+    page = visitor.tab(f"#learn?behavior={behavior}")
+    name_annotator(page)
+    trust = {
+        "enough": False, "message": "", "answers": 9, "positives": 2, "best_threshold": 0.5, "history": [],
+        "calibration": [], "target_message": "", "seconds_to_target": None, "seconds_per_answer": None,
+    }  # fmt: skip
+    estimates, choices, slider = [], [], page.locator("[aria-label=Threshold]")
+    page.route("**/api/trust*", lambda route: estimates.append(route))
+    page.route("**/api/threshold", lambda route: choices.append(route))
+
+    def reply(threshold):
+        waits_for(page, lambda: len(estimates), 1)
+        text = json.dumps(trust | {"threshold": threshold})
+        estimates.pop().fulfill(status=200, content_type="application/json", body=text)
+
+    def focused():
+        return page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+    go(page, "Trust")
+    reply(0.5)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    waits_for(page, lambda: len(choices), 1)
+    page.keyboard.press("ArrowRight")
+    choices.pop().continue_()
+    waits_for(page, lambda: len(choices), 1)
+    reply(0.51)
+    page.wait_for_timeout(100)
+    assert (slider.input_value(), focused()) == ("0.52", "Threshold")
+    choices.pop().continue_()
+    reply(0.52)
+    page.wait_for_timeout(100)
+    assert (slider.input_value(), focused()) == ("0.52", "Threshold")
+    page.keyboard.press("ArrowRight")
+    waits_for(page, lambda: len(choices), 1)
+    choices.pop().fulfill(status=400, content_type="application/json", body='{"error": "No."}')
+    reply(0.52)
+    waits_for(page, slider.input_value, "0.52")
+    assert page.locator(".trust .trouble").inner_text() == "No."
+
+
 def test_labels_for_the_store_are_by_those_who_answered(shared, behavior, visit):
     page = visit(shared[0]).tab(f"#take?behavior={behavior}")
     name_annotator(page, "Clicker")
