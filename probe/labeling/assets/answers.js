@@ -53,11 +53,11 @@ export async function giveEdits(app, kind, edits) {
   return { sent: app.outbox.put("/api/edits", { key: newKey(), behavior: app.behavior, annotator, kind, edits }) };
 }
 
-/** Choose the probability from which frames count as the behavior, null for the best; null where nobody's name was given. */
-export async function chooseThreshold(app, probability) {
+/** Choose the probability from which frames count as a behavior, null for the best; null where nobody's name was given. */
+export async function chooseThreshold(app, behavior, probability) {
   const annotator = await annotatorOf(app);
   if (!annotator) return null;
-  const body = { key: newKey(), behavior: app.behavior, annotator, ...(probability === null ? {} : { probability }) };
+  const body = { key: newKey(), behavior, annotator, ...(probability === null ? {} : { probability }) };
   return { sent: app.outbox.put("/api/threshold", body) };
 }
 

@@ -24,7 +24,7 @@ export function makeTrust(app) {
   const message = element("p", { class: "verdict", role: "status" });
   const body = element("div", { class: "trust-grid" });
   const target = makeTarget(() => refresh());
-  const threshold = makeThreshold(choose);
+  const threshold = makeThreshold(choose, () => app.behavior);
   const choosing = []; // Behaviors whose threshold is on its way to the server.
   let asked = 0;
   const node = element("div", { class: "trust" }, banner.node, message, body);
@@ -43,13 +43,12 @@ export function makeTrust(app) {
     }
   }
 
-  async function choose(probability) {
-    const { behavior } = app;
+  async function choose(probability, behavior) {
     const forget = () => choosing.splice(choosing.indexOf(behavior), 1);
     banner.clear();
     choosing.push(behavior);
     try {
-      const given = await chooseThreshold(app, probability);
+      const given = await chooseThreshold(app, behavior, probability);
       if (given) await given.sent;
       forget();
       if (!given) await refresh();
@@ -83,7 +82,7 @@ export function makeTrust(app) {
     if (body.contains(focused)) focused.focus();
   }
 
-  app.on("behavior", refresh);
+  app.on("behavior", () => (threshold.settle(), refresh()));
   for (const change of ["answers", "back"]) app.on(change, refresh);
   return { node, open: refresh };
 }
@@ -107,26 +106,34 @@ function scores(trust) {
   return element("table", { class: "scores" }, element("thead", {}, head), element("tbody", {}, ...rows));
 }
 
-/** The probability from which a frame counts as the behavior; `chosen(probability)` hears of another one, and of null for the best. */
-function makeThreshold(chosen) {
+/** The probability from which a frame counts as the behavior; `chosen(probability, behavior)` hears of another one, and of null for the best. */
+function makeThreshold(chosen, behavior) {
   const slider = element("input", { type: "range", min: "0.01", max: "0.99", step: "0.01", "aria-label": "Threshold" });
   const words = element("output", {});
   const best = element("button", { type: "button" });
   const draw = () => (words.textContent = percent(Number(slider.value)));
-  let timer = null;
+  let waiting = null;
+  const settle = () => {
+    if (!waiting) return;
+    clearTimeout(waiting.timer);
+    const about = waiting.about;
+    waiting = null;
+    chosen(Number(slider.value), about);
+  };
   slider.addEventListener("input", draw);
   // With the arrow keys, many values pass by.
   slider.addEventListener("change", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => ((timer = null), chosen(Number(slider.value))), PAUSE);
+    clearTimeout(waiting?.timer);
+    waiting = { about: behavior(), timer: setTimeout(settle, PAUSE) };
   });
-  best.addEventListener("click", () => chosen(null));
+  best.addEventListener("click", () => chosen(null, behavior()));
   const hint = element("p", { class: "hint" }, "A frame counts as the behavior from this probability on: in Correct, in files and in the saved model. Higher: fewer frames that are wrong. Lower: fewer that are missed.");
   const node = element("div", { class: "threshold" }, element("label", {}, "Threshold", slider, words), best, hint);
   return {
     node,
+    settle,
     show({ threshold, best_threshold: known }) {
-      if (timer === null) slider.value = threshold;
+      if (!waiting) slider.value = threshold;
       draw();
       best.disabled = known === threshold;
       best.textContent = `${known === threshold ? "✓ " : ""}Best F1${known === null ? "" : `: ${percent(known)}`}`;

@@ -1,9 +1,6 @@
 """The session's search for sentences: programs are evaluated in the background, while nobody waits."""
 
-import subprocess
-import sys
 import threading
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -16,8 +13,6 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.programs.recording_blocks import recording_blocks
 from ssl_behavior.retrieval import SentenceSearch, sentence_search, signals
 from ssl_behavior.store import write_store
-
-ROOT = Path(__file__).parents[3]
 
 
 class Watched(SentenceSearch):
@@ -93,34 +88,6 @@ def test_the_end_stops_a_search_and_waits_for_it(make, monkeypatch):
     finding.join(10)
     find()
     assert errors == ["the project was closed"] * 2
-
-
-def test_a_script_may_end_without_closing(make, tmp_path):
-    """While a program is evaluated: the end waits for it, and no other one follows."""
-    make()
-    code = f"""
-import time
-from probe.labeling import sentences
-from probe.labeling.state import WatchedLock
-from ssl_behavior.embeddings_folder import unit_rows
-from ssl_behavior.retrieval import signals
-from ssl_behavior.store import Store
-
-def blocks(*arguments):
-    print("evaluating", flush=True)
-    time.sleep(0.5)
-    return []
-
-signals.recording_blocks, sentences.PAUSE_SECONDS = blocks, 0.1
-store = Store({str(tmp_path / "store")!r})
-search = sentences.Sentences(store, unit_rows(store.rows, "scene", store.individuals), None, WatchedLock())
-search._thread._target = lambda own=search._prepare: (own(), print("ended", flush=True))
-search.prepare()
-time.sleep(0.6)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = done.stdout.split()
-    assert done.returncode == 0 and lines[0] == "evaluating" and lines[-1] == "ended" and len(lines) < 6, done
 
 
 def test_a_lock_knows_how_long_it_was_free():

@@ -1,8 +1,11 @@
 """What the page can do: search, answer, correct, take away; and what it refuses."""
 
 import json
+import subprocess
+import sys
 import threading
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,7 +225,9 @@ def test_two_that_write_to_the_store_at_once_both_succeed(session):
 def test_files_of_every_format(taught, format):
     for content in ("answers", "all"):
         taught.take(what="files", behaviors=["strike"], format=format, content=content)
-    assert (taught.log.folder / "exports" / format / "labels.json").exists()
+        facts = json.loads((taught.log.folder / "exports" / format / "labels.json").read_text())
+        threshold = {"strike": taught.estimates.threshold("strike")} if content == "all" else {}
+        assert facts["thresholds"] == threshold
 
 
 def test_the_saved_probe_labels_as_the_page_does(taught, embeddings):
@@ -433,3 +438,28 @@ def test_the_end_waits_for_a_request_that_computes(store, embeddings, tmp_path):
         assert closing.is_alive() and session.log.behaviors() == []
     closing.join(10)
     assert not closing.is_alive()
+
+
+def test_a_script_may_end_without_closing(store, embeddings, tmp_path):
+    """Its threads end before the interpreter does."""
+    code = f"""
+import time
+from probe.labeling import session
+
+def slow(embeddings, folder, rows, progress):
+    print("began", flush=True)
+    try:
+        for part in range(100):
+            time.sleep(0.05)
+            progress("cutting", part, 100)
+    finally:
+        print("ended", flush=True)
+
+session.find_candidates = slow
+session.LabelSession({str(store.path)!r}, {str(embeddings.path)!r}, {str(tmp_path / "project")!r})
+time.sleep(0.2)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["began", "ended"]), done.stderr

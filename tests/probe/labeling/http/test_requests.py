@@ -23,6 +23,17 @@ def test_numbers_of_an_address_become_numbers(session, client):
     assert session.calls == [("timeline", asked), ("timeline", usual)]
 
 
+def test_a_threshold_is_a_probability_or_the_best_one(session, client):
+    body = {"key": "k", "behavior": "b", "annotator": "Ann"}
+    assert client.post("/api/threshold", json=body | {"probability": 0.2}).status_code == 200
+    assert client.post("/api/threshold", json=body).status_code == 200
+    assert session.calls == [("set_threshold", body | {"probability": value}) for value in (0.2, None)]
+    for wrong in (1.2, "high", None):
+        assert "“probability” must be" in error_of(
+            client.post("/api/threshold", json=body | {"probability": wrong}), 400
+        )
+
+
 MARKUP = '<img src=x onerror="alert(1)">\'; DROP TABLE events; --'
 
 
