@@ -29,7 +29,7 @@ function makeFrames(video) {
   };
 }
 
-/** Copies, with the time that the caller knows. Browsers have nothing else in a page from another machine without encryption.
+/** Copies, with the time that the caller knows. Pages from another machine, without encryption, have no VideoFrame.
  * While a video plays on a busy machine, a copy may be of the next frame; at rest it never is. */
 function makeCopies(video) {
   const canvas = document.createElement("canvas");
