@@ -126,6 +126,10 @@ class Predictor(ABC):
             If an option does not fit, or a recording does not fit the encoder.
         """
 
+    def deciding_thresholds(self, balanced: bool) -> Mapping[str, float]:
+        """Thresholds that decide; where classes have equal weight, none."""
+        return {} if balanced or self.always_balanced else self.thresholds
+
     def check(self, rows: Sequence[StoreRow]) -> None:
         """Refuse recordings that do not fit the encoder, see `check_fits`."""
         if self.method is not None:
@@ -165,7 +169,7 @@ class LabelPredictor(Predictor):
         def label(row: StoreRow) -> AnnotatedRecording:
             style = styles[row.id].annotator
             probability = self.probabilities(row, style, options.balanced)
-            thresholds = {} if options.balanced else self.thresholds
+            thresholds = self.deciding_thresholds(options.balanced)
             labels = _decided_streams(probability, chosen, options.min_bout_frames, thresholds)
             fps, shown, probability = _of_video(self.store, row, labels, probability)
             return annotated_recording(
@@ -486,12 +490,11 @@ def _of_video(
 
 def label_facts(predictor: Predictor, options: LabelOptions, summary: LabelSummary) -> dict[str, Any]:
     """Facts for `labels.json`."""
-    balanced = options.balanced or predictor.always_balanced
     return {
         "checkpoint": predictor.checkpoint,
         "store": predictor.store.fingerprint(),
-        "balanced": balanced,
-        "thresholds": {} if balanced else dict(predictor.thresholds),
+        "balanced": options.balanced or predictor.always_balanced,
+        "thresholds": dict(predictor.deciding_thresholds(options.balanced)),
         "minimum_bout_frames": options.min_bout_frames,
         "notes": list(summary.notes),
     }

@@ -139,7 +139,7 @@ class PairPredictor(Predictor):
         """
         places = {name: number for number, name in enumerate(self.store.individuals)}
         found = [np.empty((0, 5), np.int64)]
-        thresholds = () if balanced else tuple(self.thresholds.values())
+        thresholds = tuple(self.deciding_thresholds(balanced).values())
         for actors, probability in self.probabilities(row, balanced):
             known = self.saved.toward_self if actors.agent == actors.target else self.saved.toward_others
             possible = [name in known for name in self.saved.classes]

@@ -152,10 +152,9 @@ class Finder:
     ) -> dict[str, Any]:
         row, probability = self._state.row(name), None
         if learner.head is not None:
-            self._state.estimates.of(learner, stale=STALE_EVENTS)
+            trust = self._state.estimates.of(learner, stale=STALE_EVENTS)
             segments = learner.candidates.at(learner.numbers[name], start, stop)
-            calibration = self._state.estimates.calibration(learner.behavior)
-            probability = float(calibration.probability(learner.head.logits[segments]).mean())
+            probability = float(trust.calibrated.probability(learner.head.logits[segments]).mean())
         model = self._state.model(learner.behavior)
         return {
             "row": name, "recording": row.recording, "agent": row.agent, "target": row.target, "title": row.title,

@@ -1,14 +1,15 @@
 """`Sentences`: the search for sentences of a session. Task programs are evaluated ahead of the first sentence."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from threading import Condition, Event, Lock, Thread
+from threading import Event, Lock, Thread
 
 from probe.labeling.state import WatchedLock
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FoundBouts, SentenceSearch
+from ssl_behavior.retrieval.calls_under_way import CallsUnderWay
 from ssl_behavior.store import Store
 
 __all__ = ["PAUSE_SECONDS", "Sentences"]
@@ -39,7 +40,7 @@ class Sentences:
         self._store, self._rows, self._programs, self._others = store, rows, programs, lock
         self._search: SentenceSearch | None = None
         self._lock, self._closed = Lock(), Event()
-        self._running, self._ended = 0, Condition()
+        self._searches = CallsUnderWay()
         self._thread = Thread(target=self._prepare, daemon=True, name="prepare sentences")
 
     def _made(self) -> SentenceSearch:
@@ -50,20 +51,9 @@ class Sentences:
 
     def find(self, text: str, k: int) -> FoundBouts:
         """The bouts that a sentence describes; errors as of `SentenceSearch`, and an `InputError` after `close`."""
-        with self._search_under_way():
+        with self._searches:
             self._check_open()
             return self._made().find(text, k, progress=self._check_open)
-
-    @contextmanager
-    def _search_under_way(self) -> Iterator[None]:
-        with self._ended:
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._ended:
-                self._running -= 1
-                self._ended.notify_all()
 
     def _check_open(self, *progress: object) -> None:
         if self._closed.is_set():
@@ -88,7 +78,6 @@ class Sentences:
     def close(self) -> None:
         """Stop evaluating and searching. A thread in the middle of a tensor would end the process with an error."""
         self._closed.set()
-        with self._ended:
-            self._ended.wait_for(lambda: not self._running)
+        self._searches.wait_for_none()
         if self._thread.ident is not None:
             self._thread.join()

@@ -410,32 +410,28 @@ class LabelSession:
         Labels of animals and pairs have no frames that are not annotated: "not sure" is predicted there, too.
         """
         learner = self.learner(behavior)
-        whole = whole and learner.head is not None
         unknown = (OPEN, UNSURE) if self.embeddings.unit != "scene" else (OPEN,)
-        if whole:
-            self.estimates.of(learner)
-        threshold, states = self.estimates.threshold(behavior), {}
+        threshold = self.estimates.of(learner).threshold if whole and learner.head is not None else None
+        states = {}
         for row in self.rows:
             own = self.decisions.states(behavior, row).copy()
-            probability = self.state.probability(learner, row) if whole else None
+            probability = self.state.probability(learner, row) if threshold is not None else None
             if probability is not None:
                 own = np.where(np.isin(own, unknown), np.where(probability >= threshold, YES, NO), own).astype(np.int8)
             states[row] = own
-        return Labeled(behavior, states, annotator, self.decisions.annotators, whole, threshold if whole else None)
+        return Labeled(behavior, states, annotator, self.decisions.annotators, threshold)
 
     def _take_probe(self, behaviors: Sequence[str]) -> dict[str, Any]:
-        heads, calibrations, thresholds = [], [], []
+        heads, trusts = [], []
         for name in behaviors:
             learner = self.learner(name)
             if learner.head is None:
                 raise InputError(f"behavior {name!r} has no model yet: answer yes at least once")
-            self.estimates.of(learner)
             heads.append(learner.head.linear)
-            calibrations.append(self.estimates.calibration(name))
-            thresholds.append(self.estimates.threshold(name))
+            trusts.append(self.estimates.of(learner))
         out = self.log.folder / "probe"
         space = self.candidates().space
-        write_heads(out, self.embeddings, space, behaviors, heads, calibrations, thresholds, SMOOTHING_SECONDS)
+        write_heads(out, self.embeddings, space, behaviors, heads, trusts, SMOOTHING_SECONDS)
         return {
             "sentence": f"The model of {quoted(behaviors)} is in {out}.",
             "notices": [

@@ -11,7 +11,7 @@ import torch
 from probe.experiment import BALANCED, PLAIN
 from probe.labeling.decisions import NO, YES, spans_of
 from probe.labeling.project import OTHER
-from probe.labeling.trust import Calibration
+from probe.labeling.trust import Trust
 from probe.saved_probes import LINEAR, write_probe
 from ssl_behavior.embedding_space import Space
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, rows_by_recording
@@ -38,16 +38,19 @@ class Labeled:
     states : row -> state of each frame, int8 [time], see `probe.labeling.decisions`.
     annotator : name that stands for all; "" = the names of those who answered.
     annotators : (behavior, row) -> names of those who answered.
-    whole : states hold predictions where nobody decided.
-    threshold : probability from which frames are predicted; None = there are no predictions.
+    threshold : probability from which frames are predicted where nobody decided; None = there are no predictions.
     """
 
     behavior: str
     states: Mapping[str, np.ndarray]
     annotator: str
     annotators: Callable[[str, str], Sequence[str]]
-    whole: bool
-    threshold: float | None = None
+    threshold: float | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether states hold predictions where nobody decided."""
+        return self.threshold is not None
 
     def by(self, rows: Sequence[EmbeddingRow]) -> str:
         """Annotator of these rows."""
@@ -196,8 +199,7 @@ def write_heads(
     space: Space,
     behaviors: Sequence[str],
     heads: Sequence[LinearHead],
-    calibrations: Sequence[Calibration],
-    thresholds: Sequence[float],
+    trusts: Sequence[Trust],
     smoothing_seconds: float,
 ) -> None:
     """Write heads as a saved probe into the folder `out`, to be read by `annotate`.
@@ -215,7 +217,8 @@ def write_heads(
         )
     balanced = torch.cat([_in_columns(head, space) for head in heads], dim=1)
     bias = torch.cat([head.bias for head in heads])
-    slope, offset = (torch.tensor([getattr(one, name) for one in calibrations]).float() for name in ("slope", "offset"))
+    slope = torch.tensor([one.calibrated.slope for one in trusts]).float()
+    offset = torch.tensor([one.calibrated.offset for one in trusts]).float()
     tensors = {
         "mean": space.mean, "std": space.std, f"{BALANCED}.weights": balanced, f"{BALANCED}.bias": bias,
         f"{PLAIN}.weights": balanced * slope, f"{PLAIN}.bias": bias * slope + offset,
@@ -232,7 +235,7 @@ def write_heads(
         "without": [name for name in embeddings.groups if name not in kept],
         "learned": {fit: list(range(len(behaviors))) for fit in fits},
         "penalty": {fit: [0.0] * len(behaviors) for fit in fits},
-        "thresholds": list(thresholds),
+        "thresholds": [one.threshold for one in trusts],
         "smoothing_seconds": {fit: [smoothing_seconds] * len(behaviors) for fit in (*fits, "plain decision")},
     }  # fmt: skip
     if embeddings.unit == "pair":

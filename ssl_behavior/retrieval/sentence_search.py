@@ -2,13 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, pairwise
 from math import isfinite
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from ssl_behavior.programs import ProgramsConfig, ProgramSet, with_programs_of
 from ssl_behavior.programs.attribute_names import AttributeNames
 from ssl_behavior.programs.sentence import GAP_SECONDS, LEAST_SECONDS, Sentence, read_sentence
 from ssl_behavior.retrieval.bout_list import BoutList
+from ssl_behavior.retrieval.calls_under_way import CallsUnderWay
 from ssl_behavior.retrieval.signals import Signal, Signals
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, open_store
@@ -212,7 +212,7 @@ class SentenceSearch:
         self.names.sets[0].choose_unit(self._reader)
         self._fitting = Lock()
         self._restricted: dict[tuple[tuple[str, ...], float], tuple[ProgramSet, ...]] = {}
-        self._running, self._turn = 0, Condition()
+        self._searches = CallsUnderWay()
 
     @property
     def unit(self) -> Literal["px", "cm"]:
@@ -284,7 +284,7 @@ class SentenceSearch:
         if k is not None:
             whole_number(k, "k", 1)
         found, names = _Found(k), self._order(seed)
-        with self._first():
+        with self._searches:
             spans = groupby(self._spans(sentence, names), key=lambda one: one[0].recording)
             for _, of_rows in spans:
                 found.add(of_rows)
@@ -313,24 +313,11 @@ class SentenceSearch:
         places = (place for reference in self.names.references.values() for place in reference.places)
         signals = [self._signal(self.names, place.number, place.column) for place in places]
         for rows in self._parts(self._order(0)):
-            with self._turn:
-                self._turn.wait_for(lambda: not self._running)
+            self._searches.wait_for_none()
             if not going():
                 break
             self._signals.prepare(rows, list(dict.fromkeys(signals)))
         release_pages(self.store.keypoints)
-
-    @contextmanager
-    def _first(self) -> Iterator[None]:
-        """While a search runs, nothing is prepared."""
-        with self._turn:
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._turn:
-                self._running -= 1
-                self._turn.notify_all()
 
     def _order(self, seed: int) -> list[str]:
         names = list(self._recordings)

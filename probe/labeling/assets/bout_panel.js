@@ -1,6 +1,7 @@
 // The panel of the Correct view: what the selected bout is, and all that can be done with it.
 
 import { addressOf } from "./app.js";
+import { setOptions } from "./choosers.js";
 import { keyButton } from "./keys.js";
 
 const PAUSE = 150;
@@ -35,12 +36,8 @@ export function makeBoutPanel(app, on) {
 
   function drawRelabel() {
     const others = app.project.behaviors.filter(({ name }) => name !== app.behavior);
-    const names = JSON.stringify(others.map(({ name }) => name));
-    // New options would close a list that is open.
-    if (relabel.dataset.names === names) return;
-    relabel.dataset.names = names;
     holder.hidden = !others.length;
-    relabel.replaceChildren(element("option", { value: "" }, "another behavior …"), ...others.map(({ name }) => element("option", { value: name }, name)));
+    setOptions(relabel, [["", "another behavior …"], ...others.map(({ name }) => [name, name])]);
   }
 
   return { node, limits: limits.node, show, say: (text) => (said.textContent = text), chosenLimits: limits.chosen };

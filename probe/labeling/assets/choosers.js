@@ -3,6 +3,14 @@
 import { rowOf } from "./actors.js";
 import { keyButton } from "./keys.js";
 
+/** Give a list its options, [value, words] of each. Where they are the same ones, it stays as it is: new ones would close it while it is open. */
+export function setOptions(select, options) {
+  const known = JSON.stringify(options);
+  if (select.dataset.options === known) return;
+  select.dataset.options = known;
+  select.replaceChildren(...options.map(([value, words]) => element("option", { value }, words)));
+}
+
 /** Two lists: recordings and, where a recording has several rows, its rows. `changed(row)` hears of a choice. */
 export function makeRowChooser(app, changed) {
   const recordings = element("select", { "aria-label": "Recording" });

@@ -1,6 +1,7 @@
 // The head of the page: behavior, counts, who answers, whether all is saved, the views, and what to do next.
 
 import { VIEWS, addressOf, chooseBehavior, refreshProject, scopeOf, writeAddress } from "./app.js";
+import { setOptions } from "./choosers.js";
 import { askForAnnotator, askForBehavior, showHelp } from "./dialogs.js";
 import { storage } from "./outbox.js";
 
@@ -65,11 +66,8 @@ function draw(app) {
 
 function drawBehaviors(app) {
   const select = $("#behavior");
-  const options = app.project.behaviors.map(({ name }) => element("option", { value: name }, name));
-  const names = JSON.stringify(app.project.behaviors.map(({ name }) => name));
-  // New options would close a list that is open.
-  if (select.dataset.names !== names) select.replaceChildren(...(options.length ? options : [element("option", { value: "" }, "none yet")]));
-  select.dataset.names = names;
+  const options = app.project.behaviors.map(({ name }) => [name, name]);
+  setOptions(select, options.length ? options : [["", "none yet"]]);
   select.value = app.behavior || "";
   select.disabled = !options.length;
   select.title = app.behavior ? app.behaviorNamed(app.behavior).definition : "";

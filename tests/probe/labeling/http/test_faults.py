@@ -91,21 +91,27 @@ def test_an_answer_to_a_full_disk_is_sent_again(client, project):
     assert client.post("/api/answers", json=long).json() == {"event": 1}
 
 
-def test_an_answer_to_a_failing_disk_is_sent_again(session, client, project):
-    def fail(**_):
-        with project._write():
-            raise sqlite3.OperationalError("disk I/O error")
+@pytest.fixture
+def fail(session, project):
+    """Let each answer meet an error of the database."""
 
-    session.answer = fail
+    def fail(error):
+        def answer(**_):
+            with project._write():
+                raise error
+
+        session.answer = answer
+
+    return fail
+
+
+def test_an_answer_to_a_failing_disk_is_sent_again(client, fail):
+    fail(sqlite3.OperationalError("disk I/O error"))
     assert "the disk fails" in kept_by_the_page(client.post("/api/answers", json=ANSWER), 503)
 
 
-def test_other_troubles_of_the_file_are_refusals(session, client, project):
-    def fail(**_):
-        with project._write():
-            raise sqlite3.DatabaseError("database disk image is malformed")
-
-    session.answer = fail
+def test_other_troubles_of_the_file_are_refusals(client, fail):
+    fail(sqlite3.DatabaseError("database disk image is malformed"))
     assert "is damaged" in error_of(client.post("/api/answers", json=ANSWER), 400)
 
 
