@@ -37,7 +37,7 @@ use_large_pages()
 
 
 def mice(frames: int, number: int = 2) -> Recording:
-    """Simulated mice: two are told apart, other numbers are anonymous."""
+    """Simulated mice with identities where there are two; more or fewer are anonymous."""
     if number == 2:
         return simulate_recording(0, frames)
     return simulate_plan(GroupPlan(id="group", num_frames=frames, num_mice=number, labeled=False), 0)

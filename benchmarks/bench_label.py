@@ -11,15 +11,19 @@ Simulated embeddings (`simulated_embeddings.py`, float16) and a store of two mic
 - answer: from an answer (yes and no in turn) until the next six proposals are there, median and 95th percentile; the
   mean time of the processor, too, which other programs on the machine change less;
 - search: similar bouts of a bout; trust: the estimates; timeline of a recording;
-- sentence over two task programs that no frame fulfills, so that all frames are looked at, and the mean time of the
-  processor: the first one of a server that evaluated no program yet, one with a new program, later ones with other
-  numbers, later ones with other programs; and how long it takes until all programs are evaluated in the background.
+- sentence: a rule over two task programs that no frame fulfills, so that the search looks at all frames; wall time and
+  the mean time of the processor. The first one comes before any program is evaluated; then one has a new program, and
+  later ones have other numbers or other programs. Also the time until all programs are evaluated in the background.
 
-Bare operations, measured in the same run while the server waits: one product of all segments' points and a vector; and
-an answer's products, of which there are seven of these (one to score, six for the diversity of six proposals), thirty
-pairs of products with the frames that a head is fitted to, and one second moment of these frames. Of a sentence: the
-comparisons of two arrays of all frames, and the runs of what fulfills both; of one with a new program, a copy of all
-keypoints. Memory is the peak of the server, with and without mapped files. The last line of stdout is one JSON object.
+Bare operations are measured in the same run while the server waits:
+
+- search: one product of all segments' points and a vector;
+- answer: seven such products (one to score, six for the diversity of six proposals), thirty pairs of products with the
+  frames that a head is fitted to, and one second moment of these frames;
+- sentence: two arrays of all frames are compared with numbers, and the runs in which both comparisons hold are found;
+- sentence with a new program: one copy of all keypoints.
+
+Memory is the peak of the server, with and without mapped files. The last line of stdout is one JSON object.
 """
 
 import argparse
@@ -167,7 +171,7 @@ def timed(times: list[float]) -> Iterator[None]:
 
 
 def answered(server: Server, count: int) -> dict[str, float]:
-    """Answers until the next proposals; the first ones, of which each changes most, are counted, too."""
+    """Times from an answer to the next proposals, the first answers included, which change a head most."""
     times: list[float] = []
     ahead, before = server.proposals(), server.processor_s()
     for number in range(count):
@@ -181,7 +185,7 @@ def answered(server: Server, count: int) -> dict[str, float]:
 
 
 def searched(server: Server, repeats: int = 15) -> dict[str, float]:
-    """Median times of what else the page asks for; the first call of each kind apart."""
+    """Median times of the other requests of the page, and the time of the first request of each kind."""
     rows = [row["id"] for one in server.get("/api/project")["recordings"] for row in one["rows"]]
     chosen = numpy_generator(0, "searches").choice(len(rows), repeats + 1)
     name = BEHAVIOR["name"]
