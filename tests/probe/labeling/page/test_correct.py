@@ -160,10 +160,12 @@ def test_hidden_bouts_are_drawn_and_not_deleted(shared, behavior, visit):
 def test_an_address_leads_to_a_frame(shared, behavior, visit):
     address, _, session = shared
     page = visit(address).tab(f"#correct?behavior={behavior}&row={quote(first_row(session))}&frame=700")
-    wait_until(page, "labels.views.correct.timeline.state.frame === 700")
     wait_until(page, "labels.views.correct.player.frame() === 700")
-    first, last = page.evaluate("labels.views.correct.timeline.state.view")
-    assert first <= 700 < last
+    shown = """() => {
+        const { data, frame, view } = labels.views.correct.timeline.state;
+        return data !== null && frame === 700 && view[0] <= 700 && 700 < view[1];
+    }"""
+    wait_until(page, shown)
 
 
 def test_a_lower_threshold_hides_no_bout(shared, behavior, visit):
